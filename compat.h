@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The few differences between the newest kernel, for which the code is
+ * written, and the oldest that it builds for (6.12).
+ */
+
+#ifndef _TLS_COMPAT_H
+#define _TLS_COMPAT_H
+
+#include <linux/version.h>
+#include <net/tls.h>
+
+/*
+ * A module that is built outside the kernel's tree meets a core that was
+ * compiled with the tree's own header. The core reads only these two, to see
+ * whether they are NULL.
+ */
+#if defined(MODULE) && defined(CONFIG_64BIT)
+static_assert(offsetof(struct tls_context, priv_ctx_tx) == 40);
+static_assert(offsetof(struct tls_context, priv_ctx_rx) == 48);
+#endif
+
+/* Socket diag tells since 6.17 whether the asker may see everything. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+#define TLS_DIAG_ARGS	, bool net_admin
+#else
+#define TLS_DIAG_ARGS
+#endif
+
+#endif /* _TLS_COMPAT_H */

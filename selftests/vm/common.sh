@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0
+# What the virtual machine's scripts share: places, versions, messages.
+# Every variable here can be overridden from the environment or by make.
+
+set -euo pipefail
+
+VM_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+TOP=$(cd -- "$VM_DIR/../.." && pwd)
+
+# Downloads, kernels and the guest's user land are kept here between runs.
+CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/net-tls}
+# What belongs to this checkout: module builds, test programs, results.
+BUILD=${BUILD:-$TOP/build}
+# The Debian release that kernel source and guest user land come from.
+SUITE=${SUITE:-trixie}
+KERNEL=${KERNEL:-6.12}
+JOBS=${JOBS:-$(nproc)}
+# User land of the guest: real peers of the module.
+GUEST_PACKAGES=openssl,gnutls-bin,iproute2,nginx-light,curl,busybox,kmod,strace
+
+say() {
+	printf '%s %s\n' "[$(date +%H:%M:%S)]" "$*" >&2
+}
+
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+# The mirror that this machine's own apt uses, unless MIRROR= names another.
+debian_mirror() {
+	local mirror=${MIRROR:-}
+
+	[ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(SITE)' \
+		'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
+		2>/dev/null | head -n 1)
+	[ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(SITE)' \
+		'Created-By: Packages' 2>/dev/null | head -n 1)
+	[ -n "$mirror" ] ||
+		die "no Debian mirror found in this machine's apt configuration;" \
+		    "name one with MIRROR=http://..., or an unpacked kernel" \
+		    "source with LINUX=dir"
+	printf '%s\n' "$mirror"
+}
+
+# One builder at a time for each thing in the cache.
+with_lock() {
+	local name=$1
+
+	shift
+	mkdir -p "$CACHE"
+	(
+		flock -n 9 || {
+			say "waiting for another build of $name"
+			flock 9
+		}
+		"$@"
+	) 9>"$CACHE/$name.lock"
+}
+
+# Run a long command with its output in a log; a sign of life every 15 s.
+quietly() {
+	local what=$1 log=$2 pid start=$SECONDS last=$SECONDS
+
+	shift 2
+	mkdir -p "$(dirname "$log")"
+	say "$what (log: $log)"
+	"$@" >"$log" 2>&1 9>&- </dev/null &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.5
+		if [ $((SECONDS - last)) -ge 15 ]; then
+			last=$SECONDS
+			say "  ... $((SECONDS - start)) s: $(tail -n 1 "$log" | cut -c 1-70)"
+		fi
+	done
+	wait "$pid" || {
+		tail -n 25 "$log" >&2
+		die "$what failed; the whole output is in $log"
+	}
+	say "  done in $((SECONDS - start)) s"
+}

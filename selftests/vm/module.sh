@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# module.sh KDIR [NAME]: build tls.ko and its KUnit tests against a kernel
+# build folder, with our headers in front of the kernel's; print the folder
+# that holds them. MAKEFLAGS of the kernel's build can be given in KFLAGS.
+
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+kdir=${1:-}
+[ -n "$kdir" ] || die "usage: module.sh KDIR [NAME]"
+[ -e "$kdir/.config" ] ||
+	die "KDIR=$kdir is no kernel build folder: it has no .config"
+out=$BUILD/module/${2:-custom}
+
+kunit=
+! grep -q '^CONFIG_KUNIT=' "$kdir/.config" || kunit=m
+
+mkdir -p "$out"
+rsync -a --delete --exclude='*.o' --exclude='.*.cmd' --exclude='*.ko' \
+	--exclude='*.mod' --exclude='*.mod.c' --exclude='modules.order' \
+	--exclude='Module.symvers' --exclude='.module*' \
+	--include='/*.c' --include='/*.h' --include='/Makefile' \
+	--include='/Kconfig' --include='/include/***' --include='/tests/***' \
+	--exclude='*' "$TOP/" "$out/"
+quietly "building tls.ko for $(make -s -C "$kdir" kernelrelease)" \
+	"$BUILD/log/module-${2:-custom}" \
+	make -C "$kdir" M="$out" CONFIG_TLS=m CONFIG_TLS_KUNIT_TEST=$kunit \
+		-j"$JOBS" ${KFLAGS:-} modules
+! grep -n 'warning:' "$BUILD/log/module-${2:-custom}" >&2 ||
+	die "the compiler warns: see above"
+echo "$out"

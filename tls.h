@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Kernel TLS: what the rooms of net/tls share.
+ *
+ * Calls go down only:
+ *
+ *	tls_main -> tls_sw_tx, tls_sw_rx -> tls_sw -> tls_strp, tls_queue
+ *						   -> tls_record
+ *
+ * Locks and contexts
+ * ------------------
+ * state				protected by
+ *  struct tls_context			socket lock; diag reads under RCU
+ *  struct tls_tx, struct tls_queue	socket lock
+ *  struct tls_rx, struct tls_strp	socket lock
+ *  tls_rx.readable, tls_rx.err		written under the socket lock, read by
+ *					poll without (READ_ONCE)
+ *  TCP's receive queue			socket lock: nothing of it is kept by
+ *					pointer while the lock is not held
+ *  list of operation tables		tls_ops_lock
+ *
+ * "Socket lock" is lock_sock() in process context, or bh_lock_sock() with no
+ * owner in softirq. These run in either:
+ *
+ *	tls_data_ready, tls_write_space, tls_strp_next, tls_queue_push
+ *
+ * All else runs in process context with the lock owned, and may sleep.
+ * Ciphers run in process context only, and are waited for: no completion is
+ * ever pending when the socket lock is released.
+ */
+
+#ifndef _TLS_INT_H
+#define _TLS_INT_H
+
+#include <crypto/aead.h>
+#include <linux/bvec.h>
+#include <linux/scatterlist.h>
+#include <linux/skbuff.h>
+#include <net/tls.h>
+#include <net/tls_prot.h>
+
+/* ---- tls_record.c: the wire format, pure functions on bytes ---- */
+
+#define TLS_NONCE_SIZE		12	/* RFC 8446, 5.3; RFC 5288, 3 */
+#define TLS_EXPLICIT_NONCE_SIZE	8	/* RFC 5288, 3 */
+#define TLS_MAX_KEY_SIZE	32
+#define TLS_MAX_INFO_SIZE	sizeof(struct tls12_crypto_info_aes_gcm_256)
+/* The largest record that the protocol lets through, header and all. */
+#define TLS_MAX_RECORD_SIZE	(TLS_HEADER_SIZE + TLS_EXPLICIT_NONCE_SIZE + \
+				 TLS_MAX_PAYLOAD_SIZE + TLS_TAG_SIZE)
+
+/**
+ * struct tls_cipher - one row of the table of ciphers
+ * @alg: its name in the crypto API
+ * @type: its number, TLS_CIPHER_*
+ * @info_size: bytes of its structure in the user ABI
+ * @key_size: bytes of key
+ * @salt_size: bytes of the nonce that are fixed with the key
+ * @iv_size: bytes of the nonce after the salt
+ * @explicit_nonce: TLS 1.2 sends @iv_size bytes of nonce with each record
+ * @ccm: the AEAD wants its nonce in CCM's first block
+ * @tls13: TLS 1.3 has this cipher
+ */
+struct tls_cipher {
+	const char *alg;
+	u16 type;
+	u16 info_size;
+	u8 key_size;
+	u8 salt_size;
+	u8 iv_size;
+	bool explicit_nonce;
+	bool ccm;
+	bool tls13;
+};
+
+/**
+ * struct tls_framing - how one direction frames its records under one key
+ * @cipher: the cipher
+ * @version: TLS_1_2_VERSION or TLS_1_3_VERSION
+ * @prepend: bytes before the ciphertext: header and explicit nonce
+ * @tail: bytes after the plaintext that are encrypted with it: inner type
+ * @iv: salt and IV; TLS 1.2 with explicit nonces counts in its last 8 bytes
+ * @seq: sequence number of the next record
+ * @exhausted: the record numbered 2^64 - 1 has been framed
+ */
+struct tls_framing {
+	const struct tls_cipher *cipher;
+	u16 version;
+	u8 prepend;
+	u8 tail;
+	u8 iv[TLS_NONCE_SIZE];
+	u64 seq;
+	bool exhausted;
+};
+
+/**
+ * struct tls_record - what a record's header says, checked
+ * @type: content type of the header: TLS 1.3 hides the real one inside
+ * @full_len: bytes of the whole record, header and tag included
+ * @text_len: bytes that the cipher turns into plaintext, without the tag
+ */
+struct tls_record {
+	u8 type;
+	u16 full_len;
+	u16 text_len;
+};
+
+const struct tls_cipher *tls_cipher_find(u16 version, u16 type);
+void tls_framing_init(struct tls_framing *f, const struct tls_cipher *cipher,
+		      u16 version, const u8 *info);
+void tls_framing_export(const struct tls_framing *f, u8 *info);
+void tls_framing_advance(struct tls_framing *f);
+const u8 *tls_info_key(const struct tls_cipher *cipher, const u8 *info);
+void tls_record_iv(const struct tls_framing *f, const u8 *explicit_nonce,
+		   u8 iv[TLS_MAX_IV_SIZE]);
+size_t tls_record_aad(const struct tls_framing *f, u8 type, size_t text_len,
+		      u8 aad[TLS_AAD_SPACE_SIZE]);
+void tls_record_header(const struct tls_framing *f, u8 type, size_t text_len,
+		       u8 *header);
+int tls_record_parse(const struct tls_framing *f,
+		     const u8 header[TLS_HEADER_SIZE], struct tls_record *rec);
+size_t tls_padding_skip(const u8 *text, size_t len);
+
+static inline size_t tls_framing_overhead(const struct tls_framing *f)
+{
+	return f->prepend + f->tail + TLS_TAG_SIZE;
+}
+
+/* ---- tls_proc.c: counters ---- */
+
+enum tls_counter {
+	TLS_CURR_TX_SW,
+	TLS_CURR_RX_SW,
+	TLS_CURR_TX_DEVICE,
+	TLS_CURR_RX_DEVICE,
+	TLS_TX_SW,
+	TLS_RX_SW,
+	TLS_TX_DEVICE,
+	TLS_RX_DEVICE,
+	TLS_DECRYPT_ERROR,
+	TLS_RX_DEVICE_RESYNC,
+	TLS_DECRYPT_RETRY,
+	TLS_RX_NO_PAD_VIOLATION,
+	TLS_TX_REKEY_OK,
+	TLS_RX_REKEY_OK,
+	TLS_TX_REKEY_ERROR,
+	TLS_RX_REKEY_ERROR,
+	TLS_RX_REKEY_RECEIVED,
+	TLS_NUM_COUNTERS,
+};
+
+void tls_count(const struct sock *sk, enum tls_counter counter, int by);
+int tls_proc_init(void);
+void tls_proc_exit(void);
+
+/* ---- tls_queue.c: what TCP has not taken yet ---- */
+
+/* Pieces that one record can be in when memory only comes as single pages. */
+#define TLS_RECORD_PIECES	(DIV_ROUND_UP(TLS_MAX_RECORD_SIZE, PAGE_SIZE) + 1)
+/* Records of one call are handed to TCP together, up to this many bytes. */
+#define TLS_BATCH_BYTES		(SZ_64K)
+#define TLS_QUEUE_VECS		(DIV_ROUND_UP(TLS_BATCH_BYTES, PAGE_SIZE) + \
+				 2 * TLS_RECORD_PIECES)
+
+/**
+ * struct tls_queue - records on their way to TCP, the open one last
+ * @vec: pieces of pages; each holds a reference to its page
+ * @first: index of the first piece that TCP has not taken whole
+ * @sealed: vec[first] up to here are encrypted records
+ * @end: from @sealed up to here is the room of the open record
+ * @bytes: bytes in the encrypted records
+ * @pushing: TCP is being called: do not call it again from its callbacks
+ */
+struct tls_queue {
+	struct bio_vec vec[TLS_QUEUE_VECS];
+	u16 first;
+	u16 sealed;
+	u16 end;
+	bool pushing;
+	size_t bytes;
+};
+
+bool tls_queue_full(const struct tls_queue *q);
+int tls_queue_open(struct sock *sk, struct tls_queue *q, size_t len);
+void tls_queue_seal(struct sock *sk, struct tls_queue *q, size_t len);
+void tls_queue_abandon(struct tls_queue *q);
+int tls_queue_push(struct sock *sk, struct tls_queue *q, int flags);
+int tls_queue_force(struct sock *sk, struct tls_queue *q);
+void tls_queue_purge(struct tls_queue *q);
+size_t tls_queue_map(const struct tls_queue *q, size_t skip, size_t len,
+		     struct scatterlist *sg);
+
+/* ---- tls_strp.c: records in TCP's receive queue ---- */
+
+/**
+ * struct tls_strp - where records begin and end in what TCP received
+ * @sk: the socket
+ * @held: bytes of a record that TCP could not hold whole, or NULL
+ * @held_len: how many of them there are
+ * @held_rec: what the header of the record in @held says
+ *
+ * The record at the head is found anew each time, from TCP's own pointer into
+ * the stream: another reader may have moved it.
+ */
+struct tls_strp {
+	struct sock *sk;
+	struct sk_buff *held;
+	unsigned int held_len;
+	struct tls_record held_rec;
+};
+
+int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
+		  struct tls_record *rec, gfp_t gfp);
+int tls_strp_copy(const struct tls_strp *strp, unsigned int offset, void *to,
+		  unsigned int len);
+int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
+		 unsigned int len, struct scatterlist *sg, int nents);
+int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,
+		  gfp_t gfp);
+void tls_strp_done(struct tls_strp *strp, const struct tls_record *rec);
+bool tls_strp_partial(const struct tls_strp *strp);
+void tls_strp_purge(struct tls_strp *strp);
+
+/* ---- tls_sw.c: the software engine's keys ---- */
+
+/**
+ * struct tls_key - one direction's key: framing, cipher, and its request
+ * @framing: how records are framed under it
+ * @tfm: the AEAD
+ * @req: its request, one for the life of the key
+ * @iv: the AEAD's nonce of the current record
+ * @aad: additional data of the current record
+ * @secret: the key itself, for getsockopt()
+ */
+struct tls_key {
+	struct tls_framing framing;
+	struct crypto_aead *tfm;
+	struct aead_request *req;
+	u8 iv[TLS_MAX_IV_SIZE];
+	u8 aad[TLS_AAD_SPACE_SIZE];
+	u8 secret[TLS_MAX_KEY_SIZE];
+};
+
+struct tls_key *tls_key_new(const struct tls_cipher *cipher, u16 version,
+			    const u8 *info, gfp_t gfp);
+void tls_key_free(struct tls_key *key);
+void tls_key_export(const struct tls_key *key, u8 *info);
+int tls_key_seal(struct tls_key *key, struct scatterlist *src,
+		 struct scatterlist *dst, u8 type, size_t text_len, gfp_t gfp);
+int tls_key_open(struct tls_key *key, struct scatterlist *src,
+		 struct scatterlist *dst, const struct tls_record *rec,
+		 const u8 *explicit_nonce);
+
+/* ---- the engines: what tls_main knows of them ---- */
+
+struct tls_tx;
+struct tls_rx;
+
+/**
+ * struct tls_tx_ops - an engine that sends; all with the socket lock owned
+ * @mode: TLS_SW or TLS_HW
+ * @sendmsg: sendmsg() of a socket
+ * @splice_eof: no more data of this splice will come
+ * @flush: hand everything to TCP now, whatever its buffer says
+ * @write_space: TCP has room again; may be in softirq; true: wake writers
+ * @blocked: poll: a send could not make progress; without the lock
+ * @record_is_open: MSG_MORE has left a record open
+ * @rekey: install a further key (TLS 1.3)
+ * @key: the current key
+ * @free: forget the direction; nothing is in flight
+ */
+struct tls_tx_ops {
+	int mode;
+	int (*sendmsg)(struct sock *sk, struct tls_tx *tx, struct msghdr *msg,
+		       size_t size);
+	void (*splice_eof)(struct sock *sk, struct tls_tx *tx);
+	int (*flush)(struct sock *sk, struct tls_tx *tx);
+	bool (*write_space)(struct sock *sk, struct tls_tx *tx);
+	bool (*blocked)(const struct tls_tx *tx);
+	bool (*record_is_open)(const struct tls_tx *tx);
+	int (*rekey)(struct sock *sk, struct tls_tx *tx, struct tls_key *key);
+	const struct tls_key *(*key)(const struct tls_tx *tx);
+	void (*free)(struct sock *sk, struct tls_tx *tx);
+};
+
+/**
+ * struct tls_rx_ops - an engine that receives
+ * @mode: TLS_SW or TLS_HW
+ * @start: it is installed: announce what came before; socket lock owned
+ * @recvmsg: recvmsg() of a socket; takes the socket lock
+ * @splice_read: splice() from a socket; takes the socket lock
+ * @read_sock: as tcp_read_sock(); with the socket lock owned
+ * @readable: poll: a read would not block; without the lock
+ * @failed: poll: reads return an error; without the lock
+ * @rekey: install a further key (TLS 1.3); with the socket lock owned
+ * @key: the current key; with the socket lock owned
+ * @free: forget the direction; with the socket lock owned
+ */
+struct tls_rx_ops {
+	int mode;
+	void (*start)(struct sock *sk, struct tls_rx *rx);
+	int (*recvmsg)(struct sock *sk, struct tls_rx *rx, struct msghdr *msg,
+		       size_t len, int flags);
+	ssize_t (*splice_read)(struct sock *sk, struct tls_rx *rx,
+			       struct pipe_inode_info *pipe, size_t len,
+			       bool nonblock, unsigned int flags);
+	int (*read_sock)(struct sock *sk, struct tls_rx *rx,
+			 read_descriptor_t *desc, sk_read_actor_t actor);
+	bool (*readable)(const struct tls_rx *rx);
+	bool (*failed)(const struct tls_rx *rx);
+	int (*rekey)(struct sock *sk, struct tls_rx *rx, struct tls_key *key);
+	const struct tls_key *(*key)(const struct tls_rx *rx);
+	void (*free)(struct sock *sk, struct tls_rx *rx);
+};
+
+/* Every engine's state of a direction begins with its operations. */
+struct tls_tx {
+	const struct tls_tx_ops *ops;
+};
+
+struct tls_rx {
+	const struct tls_rx_ops *ops;
+};
+
+struct tls_tx *tls_sw_tx_new(struct sock *sk, struct tls_key *key);
+struct tls_rx *tls_sw_rx_new(struct sock *sk, struct tls_key *key);
+
+static inline struct tls_tx *tls_tx(const struct tls_context *ctx)
+{
+	/* Pairs with tls_install_tx(): the operations are seen complete. */
+	return smp_load_acquire(&ctx->priv_ctx_tx);
+}
+
+static inline struct tls_rx *tls_rx(const struct tls_context *ctx)
+{
+	/* Pairs with tls_install_rx(). */
+	return smp_load_acquire(&ctx->priv_ctx_rx);
+}
+
+#endif /* _TLS_INT_H */

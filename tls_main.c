@@ -1,0 +1,756 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kernel TLS as an upper layer protocol of TCP: attach, detach, socket
+ * options, which operations a socket has, lifetime, socket diag.
+ *
+ * An attached socket has operation tables of ours, made from those it had.
+ * While a direction has no key, they pass everything on unchanged.
+ */
+
+#include <linux/inet_diag.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/skmsg.h>
+#include <linux/splice.h>
+#include <net/inet_common.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#include "compat.h"
+#include "tls.h"
+
+/**
+ * struct tls_ops - our operations of a socket, made from those underneath
+ * @list: in tls_ops_list
+ * @base: the socket's protocol operations underneath
+ * @base_ops: its socket operations underneath
+ * @proto: ours
+ * @proto_ops: ours
+ *
+ * There is one for each of the few kinds of TCP socket (IPv4, IPv6, each also
+ * as BPF changes them); it lives as long as the module.
+ */
+struct tls_ops {
+	struct list_head list;
+	struct proto *base;
+	const struct proto_ops *base_ops;
+	struct proto proto;
+	struct proto_ops proto_ops;
+};
+
+static LIST_HEAD(tls_ops_list);
+static DEFINE_SPINLOCK(tls_ops_lock);
+
+/* ---- the operations ---- */
+
+static int tls_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_tx *tx = tls_tx(ctx);
+	int ret;
+
+	if (!tx)
+		return ctx->sk_proto->sendmsg(sk, msg, size);
+	lock_sock(sk);
+	ret = tx->ops->sendmsg(sk, tx, msg, size);
+	release_sock(sk);
+	return ret;
+}
+
+static int tls_sendmsg_locked(struct sock *sk, struct msghdr *msg, size_t size)
+{
+	struct tls_tx *tx = tls_tx(tls_get_ctx(sk));
+
+	return tx ? tx->ops->sendmsg(sk, tx, msg, size) :
+		    tcp_sendmsg_locked(sk, msg, size);
+}
+
+static void tls_splice_eof(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_tx *tx = tls_tx(ctx);
+
+	if (!tx) {
+		ctx->sk_proto->splice_eof(sock);
+		return;
+	}
+	lock_sock(sk);
+	tx->ops->splice_eof(sk, tx);
+	release_sock(sk);
+}
+
+static int tls_recvmsg(struct sock *sk, struct msghdr *msg, size_t len,
+		       int flags, int *addr_len)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_rx *rx = tls_rx(ctx);
+
+	if (!rx)
+		return ctx->sk_proto->recvmsg(sk, msg, len, flags, addr_len);
+	if (unlikely(flags & MSG_ERRQUEUE))
+		return inet_recv_error(sk, msg, len, addr_len);
+	if (unlikely(flags & MSG_OOB))
+		return -EOPNOTSUPP;
+	return rx->ops->recvmsg(sk, rx, msg, len, flags);
+}
+
+static ssize_t tls_splice_read(struct socket *sock, loff_t *ppos,
+			       struct pipe_inode_info *pipe, size_t len,
+			       unsigned int flags)
+{
+	struct sock *sk = sock->sk;
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_rx *rx = tls_rx(ctx);
+
+	if (!rx)
+		return ctx->ops->base_ops->splice_read(sock, ppos, pipe, len,
+						       flags);
+	return rx->ops->splice_read(sk, rx, pipe, len,
+				    sock->file->f_flags & O_NONBLOCK ||
+				    flags & SPLICE_F_NONBLOCK, flags);
+}
+
+static int tls_read_sock(struct sock *sk, read_descriptor_t *desc,
+			 sk_read_actor_t actor)
+{
+	struct tls_rx *rx = tls_rx(tls_get_ctx(sk));
+
+	return rx ? rx->ops->read_sock(sk, rx, desc, actor) :
+		    tcp_read_sock(sk, desc, actor);
+}
+
+/* TCP's own readers of raw bytes may not see records. */
+static int tls_read_skb(struct sock *sk, skb_read_actor_t actor)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+
+	return tls_rx(ctx) ? -EOPNOTSUPP :
+			     ctx->ops->base_ops->read_skb(sk, actor);
+}
+
+static __poll_t tls_poll(struct file *file, struct socket *sock,
+			 struct poll_table_struct *wait)
+{
+	struct sock *sk = sock->sk;
+	struct tls_context *ctx = tls_get_ctx(sk);
+	__poll_t mask = ctx->ops->base_ops->poll(file, sock, wait);
+	struct tls_tx *tx = tls_tx(ctx);
+	struct tls_rx *rx = tls_rx(ctx);
+
+	/* Writable means that a record would find a place. */
+	if (tx && !(READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN) &&
+	    tx->ops->blocked(tx))
+		mask &= ~(EPOLLOUT | EPOLLWRNORM);
+	if (!rx)
+		return mask;
+	/* Bytes of a record that is not complete are nothing to read. */
+	if (rx->ops->readable(rx))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	else if (!(mask & EPOLLRDHUP))
+		mask &= ~(EPOLLIN | EPOLLRDNORM);
+	if (rx->ops->failed(rx))
+		mask |= EPOLLERR;
+	return mask;
+}
+
+static bool tls_is_readable(struct sock *sk)
+{
+	struct tls_rx *rx = tls_rx(tls_get_ctx(sk));
+
+	return rx && rx->ops->readable(rx);
+}
+
+/* A connected socket stays one: its keys belong to the connection. */
+static int tls_disconnect(struct sock *sk, int flags)
+{
+	return -EOPNOTSUPP;
+}
+
+/* What was taken from the application goes out before the FIN. */
+static int tls_shutdown(struct socket *sock, int how)
+{
+	struct sock *sk = sock->sk;
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_tx *tx = tls_tx(ctx);
+
+	if (tx && (how == SHUT_WR || how == SHUT_RDWR)) {
+		lock_sock(sk);
+		tx->ops->flush(sk, tx);
+		release_sock(sk);
+	}
+	return ctx->ops->base_ops->shutdown(sock, how);
+}
+
+/* Softirq, or the backlog of the process that owns the socket. */
+static void tls_write_space(struct sock *sk)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_tx *tx = ctx->priv_ctx_tx;
+
+	if (tx->ops->write_space(sk, tx))
+		ctx->sk_write_space(sk);
+}
+
+/* ---- socket options ---- */
+
+static int tls_set_tx(struct sock *sk, struct tls_context *ctx,
+		      struct tls_key *key)
+{
+	struct tls_tx *tx = ctx->priv_ctx_tx;
+	int err;
+
+	if (tx) {
+		err = tx->ops->rekey(sk, tx, key);
+		if (!err)
+			tls_count(sk, TLS_TX_REKEY_OK, 1);
+		return err;
+	}
+	tx = tls_sw_tx_new(sk, key);
+	if (!tx)
+		return -ENOMEM;
+	/* Pairs with tls_tx(). */
+	smp_store_release(&ctx->priv_ctx_tx, tx);
+	WRITE_ONCE(ctx->tx_conf, tx->ops->mode);
+	ctx->sk_write_space = sk->sk_write_space;
+	WRITE_ONCE(sk->sk_write_space, tls_write_space);
+	tls_count(sk, TLS_CURR_TX_SW, 1);
+	tls_count(sk, TLS_TX_SW, 1);
+	return 0;
+}
+
+static int tls_set_rx(struct sock *sk, struct tls_context *ctx,
+		      struct tls_key *key)
+{
+	struct tls_rx *rx = ctx->priv_ctx_rx;
+	int err;
+
+	if (rx) {
+		err = rx->ops->rekey(sk, rx, key);
+		if (!err)
+			tls_count(sk, TLS_RX_REKEY_OK, 1);
+		return err;
+	}
+	rx = tls_sw_rx_new(sk, key);
+	if (!rx)
+		return -ENOMEM;
+	/* Pairs with tls_rx(). */
+	smp_store_release(&ctx->priv_ctx_rx, rx);
+	WRITE_ONCE(ctx->rx_conf, rx->ops->mode);
+	tls_count(sk, TLS_CURR_RX_SW, 1);
+	tls_count(sk, TLS_RX_SW, 1);
+	rx->ops->start(sk, rx);
+	return 0;
+}
+
+static void set_prot_info(struct tls_context *ctx,
+			  const struct tls_framing *f)
+{
+	struct tls_prot_info *p = &ctx->prot_info;
+
+	p->prepend_size = f->prepend;
+	p->tag_size = TLS_TAG_SIZE;
+	p->tail_size = f->tail;
+	p->overhead_size = tls_framing_overhead(f);
+	p->iv_size = f->cipher->iv_size;
+	p->salt_size = f->cipher->salt_size;
+	p->rec_seq_size = sizeof(f->seq);
+	p->aad_size = f->tail ? TLS_HEADER_SIZE : TLS_AAD_SPACE_SIZE;
+	WRITE_ONCE(p->version, f->version);
+	WRITE_ONCE(p->cipher_type, f->cipher->type);
+}
+
+/* TLS_TX and TLS_RX; socket lock owned. */
+static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
+		       bool tx)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_prot_info *p = &ctx->prot_info;
+	bool again = tx ? ctx->priv_ctx_tx : ctx->priv_ctx_rx;
+	u8 info[TLS_MAX_INFO_SIZE];
+	struct tls_crypto_info head;
+	const struct tls_cipher *cipher;
+	struct tls_key *key = NULL;
+	int err;
+
+	if (sk_psock(sk))
+		return -EINVAL;
+	if (optlen < sizeof(head))
+		return -EINVAL;
+	if (copy_from_sockptr(&head, optval, sizeof(head)))
+		return -EFAULT;
+	cipher = tls_cipher_find(head.version, head.cipher_type);
+	if (!cipher || optlen != cipher->info_size)
+		return -EINVAL;
+	if (again && head.version == TLS_1_2_VERSION)
+		return -EBUSY;
+	if (p->cipher_type && (p->version != head.version ||
+			       p->cipher_type != head.cipher_type))
+		return -EINVAL;
+	if (copy_from_sockptr(info, optval, cipher->info_size)) {
+		err = -EFAULT;
+		goto out;
+	}
+
+	key = tls_key_new(cipher, head.version, info, sk->sk_allocation);
+	if (IS_ERR(key)) {
+		err = PTR_ERR(key);
+		goto out;
+	}
+	err = tx ? tls_set_tx(sk, ctx, key) : tls_set_rx(sk, ctx, key);
+	if (err)
+		tls_key_free(key);
+	else
+		set_prot_info(ctx, &key->framing);
+out:
+	memzero_explicit(info, sizeof(info));
+	if (err && again)
+		tls_count(sk, tx ? TLS_TX_REKEY_ERROR : TLS_RX_REKEY_ERROR, 1);
+	return err;
+}
+
+static int tls_get_key(struct sock *sk, char __user *optval, int __user *optlen,
+		       bool tx)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	u8 info[TLS_MAX_INFO_SIZE];
+	const struct tls_key *key;
+	int len, err = 0;
+
+	if (get_user(len, optlen))
+		return -EFAULT;
+	if (len < (int)sizeof(struct tls_crypto_info))
+		return -EINVAL;
+	if (tx ? !ctx->priv_ctx_tx : !ctx->priv_ctx_rx)
+		return -EBUSY;
+
+	key = tx ? tls_tx(ctx)->ops->key(tls_tx(ctx)) :
+		   tls_rx(ctx)->ops->key(tls_rx(ctx));
+	if (len != sizeof(struct tls_crypto_info) &&
+	    len != key->framing.cipher->info_size)
+		return -EINVAL;
+	tls_key_export(key, info);
+	if (copy_to_user(optval, info, len))
+		err = -EFAULT;
+	memzero_explicit(info, sizeof(info));
+	return err;
+}
+
+/* An int that is 0 or 1. */
+static int get_switch(sockptr_t optval, unsigned int optlen)
+{
+	unsigned int value;
+
+	if (optlen != sizeof(value))
+		return -EINVAL;
+	if (copy_from_sockptr(&value, optval, sizeof(value)))
+		return -EFAULT;
+	return value > 1 ? -EINVAL : value;
+}
+
+static int tls_set_max_payload(struct tls_context *ctx, sockptr_t optval,
+			       unsigned int optlen)
+{
+	struct tls_tx *tx = ctx->priv_ctx_tx;
+	u16 value;
+
+	if (optlen != sizeof(value))
+		return -EINVAL;
+	if (copy_from_sockptr(&value, optval, sizeof(value)))
+		return -EFAULT;
+	/* RFC 8449, 4: at least 64; TLS 1.3 counts its content type in. */
+	if (value < (ctx->prot_info.version == TLS_1_2_VERSION ? 64 : 63) ||
+	    value > TLS_MAX_PAYLOAD_SIZE)
+		return -EINVAL;
+	if (tx && tx->ops->record_is_open(tx))
+		return -EBUSY;
+	WRITE_ONCE(ctx->tx_max_payload, value);
+	return 0;
+}
+
+static int tls_setsockopt(struct sock *sk, int level, int optname,
+			  sockptr_t optval, unsigned int optlen)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	int ret;
+
+	if (level != SOL_TLS)
+		return ctx->sk_proto->setsockopt(sk, level, optname, optval,
+						 optlen);
+
+	lock_sock(sk);
+	switch (optname) {
+	case TLS_TX:
+	case TLS_RX:
+		ret = tls_set_key(sk, optval, optlen, optname == TLS_TX);
+		break;
+	case TLS_TX_ZEROCOPY_RO:
+		ret = get_switch(optval, optlen);
+		if (ret >= 0) {
+			WRITE_ONCE(ctx->zerocopy_sendfile, ret);
+			ret = 0;
+		}
+		break;
+	case TLS_RX_EXPECT_NO_PAD:
+		ret = get_switch(optval, optlen);
+		if (ret >= 0 && (ctx->prot_info.version != TLS_1_3_VERSION ||
+				 !ctx->priv_ctx_rx))
+			ret = -EINVAL;
+		if (ret >= 0) {
+			WRITE_ONCE(ctx->rx_no_pad, ret);
+			ret = 0;
+		}
+		break;
+	case TLS_TX_MAX_PAYLOAD_LEN:
+		ret = tls_set_max_payload(ctx, optval, optlen);
+		break;
+	default:
+		ret = -ENOPROTOOPT;
+	}
+	release_sock(sk);
+	return ret;
+}
+
+/* Hand a value of exactly @size bytes to user space. */
+static int put_value(char __user *optval, int __user *optlen,
+		     const void *value, int size)
+{
+	int len;
+
+	if (get_user(len, optlen))
+		return -EFAULT;
+	if (len != size)
+		return -EINVAL;
+	return copy_to_user(optval, value, size) ? -EFAULT : 0;
+}
+
+static int tls_getsockopt(struct sock *sk, int level, int optname,
+			  char __user *optval, int __user *optlen)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	int value, ret;
+
+	if (level != SOL_TLS)
+		return ctx->sk_proto->getsockopt(sk, level, optname, optval,
+						 optlen);
+
+	lock_sock(sk);
+	switch (optname) {
+	case TLS_TX:
+	case TLS_RX:
+		ret = tls_get_key(sk, optval, optlen, optname == TLS_TX);
+		break;
+	case TLS_TX_ZEROCOPY_RO:
+		value = ctx->zerocopy_sendfile;
+		ret = put_value(optval, optlen, &value, sizeof(value));
+		break;
+	case TLS_RX_EXPECT_NO_PAD:
+		value = ctx->rx_no_pad;
+		ret = put_value(optval, optlen, &value, sizeof(value));
+		break;
+	case TLS_TX_MAX_PAYLOAD_LEN:
+		ret = put_value(optval, optlen, &ctx->tx_max_payload,
+				sizeof(ctx->tx_max_payload));
+		break;
+	default:
+		ret = -ENOPROTOOPT;
+	}
+	release_sock(sk);
+	return ret;
+}
+
+/* ---- lifetime ---- */
+
+/*
+ * Give the socket back what it had. Socket lock owned, or nobody else has the
+ * socket any more.
+ */
+static void tls_detach(struct sock *sk, struct tls_context *ctx)
+{
+	struct tls_tx *tx = ctx->priv_ctx_tx;
+	struct tls_rx *rx = ctx->priv_ctx_rx;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	if (sk->sk_prot == &ctx->ops->proto)
+		WRITE_ONCE(sk->sk_prot, ctx->sk_proto);
+	if (tx && sk->sk_write_space == tls_write_space)
+		WRITE_ONCE(sk->sk_write_space, ctx->sk_write_space);
+	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
+	write_unlock_bh(&sk->sk_callback_lock);
+
+	if (tx) {
+		tx->ops->free(sk, tx);
+		tls_count(sk, TLS_CURR_TX_SW, -1);
+	}
+	if (rx) {
+		rx->ops->free(sk, rx);
+		tls_count(sk, TLS_CURR_RX_SW, -1);
+	}
+	kfree_rcu(ctx, rcu);
+}
+
+static void tls_close(struct sock *sk, long timeout)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct proto *base = ctx->sk_proto;
+	struct tls_tx *tx = ctx->priv_ctx_tx;
+
+	lock_sock(sk);
+	if (tx && !(sk->sk_shutdown & SEND_SHUTDOWN) &&
+	    tx->ops->flush(sk, tx)) {
+		/*
+		 * The stream cannot be completed: a reset tells the peer, where
+		 * a FIN would let it look complete.
+		 */
+		sock_set_flag(sk, SOCK_LINGER);
+		sk->sk_lingertime = 0;
+	}
+	tls_detach(sk, ctx);
+	release_sock(sk);
+	base->close(sk, timeout);
+}
+
+/* The socket is gone, and was never closed through our operations. */
+static void tls_release(struct sock *sk)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+
+	if (ctx)
+		tls_detach(sk, ctx);
+}
+
+static void make_proto_ops(struct proto_ops *to, const struct proto_ops *base)
+{
+	/* The owner stays: the socket counts on it, the ULP counts on us. */
+	*to = *base;
+	to->poll = tls_poll;
+	to->shutdown = tls_shutdown;
+	to->splice_read = tls_splice_read;
+	to->read_sock = tls_read_sock;
+	to->read_skb = tls_read_skb;
+	to->sendmsg_locked = tls_sendmsg_locked;
+	/* Ciphertext is not for mapping, nor its length for telling. */
+	to->mmap = sock_no_mmap;
+	to->peek_len = NULL;
+}
+
+static void make_proto(struct proto *to, const struct proto *base)
+{
+	*to = *base;
+	to->close = tls_close;
+	to->disconnect = tls_disconnect;
+	to->setsockopt = tls_setsockopt;
+	to->getsockopt = tls_getsockopt;
+	to->sendmsg = tls_sendmsg;
+	to->recvmsg = tls_recvmsg;
+	to->splice_eof = tls_splice_eof;
+	to->sock_is_readable = tls_is_readable;
+}
+
+static struct tls_ops *tls_ops_find(const struct proto *base,
+				    const struct proto_ops *base_ops)
+{
+	struct tls_ops *ops, *found = NULL;
+
+	spin_lock_bh(&tls_ops_lock);
+	list_for_each_entry(ops, &tls_ops_list, list) {
+		if (ops->base == base && ops->base_ops == base_ops) {
+			found = ops;
+			break;
+		}
+	}
+	spin_unlock_bh(&tls_ops_lock);
+	return found;
+}
+
+/* The tables over these operations, made if there are none yet. */
+static struct tls_ops *tls_ops_get(struct proto *base,
+				   const struct proto_ops *base_ops)
+{
+	struct tls_ops *ops = tls_ops_find(base, base_ops);
+
+	if (ops)
+		return ops;
+	ops = kzalloc(sizeof(*ops), GFP_ATOMIC);
+	if (!ops)
+		return NULL;
+	ops->base = base;
+	ops->base_ops = base_ops;
+	make_proto(&ops->proto, base);
+	make_proto_ops(&ops->proto_ops, base_ops);
+	/* A second one of the same kind, made at the same time, does no harm. */
+	spin_lock_bh(&tls_ops_lock);
+	list_add(&ops->list, &tls_ops_list);
+	spin_unlock_bh(&tls_ops_lock);
+	return ops;
+}
+
+/*
+ * TCP_ULP "tls"; socket lock owned.
+ */
+static int tls_init(struct sock *sk)
+{
+	struct inet_connection_sock *icsk = inet_csk(sk);
+	struct tls_context *ctx;
+
+	/*
+	 * Also keeps every listener out, whose children would be born with
+	 * our operations and no state.
+	 */
+	if (sk->sk_state != TCP_ESTABLISHED || !sk->sk_socket)
+		return -ENOTCONN;
+
+	ctx = kzalloc(sizeof(*ctx), sk->sk_allocation);
+	if (!ctx)
+		return -ENOMEM;
+	ctx->sk_proto = sk->sk_prot;
+	ctx->tx_conf = TLS_BASE;
+	ctx->rx_conf = TLS_BASE;
+	ctx->tx_max_payload = TLS_MAX_PAYLOAD_SIZE;
+	ctx->ops = tls_ops_get(sk->sk_prot, sk->sk_socket->ops);
+	if (!ctx->ops) {
+		kfree(ctx);
+		return -ENOMEM;
+	}
+
+	write_lock_bh(&sk->sk_callback_lock);
+	/* The context is there before any operation that looks for it. */
+	rcu_assign_pointer(icsk->icsk_ulp_data, ctx);
+	smp_store_release(&sk->sk_prot, (struct proto *)&ctx->ops->proto);
+	smp_store_release(&sk->sk_socket->ops, &ctx->ops->proto_ops);
+	write_unlock_bh(&sk->sk_callback_lock);
+	return 0;
+}
+
+/*
+ * A BPF sockmap leaves the socket and gives back what it had replaced. It can
+ * only have come before us, and so there is no key.
+ */
+static void tls_update(struct sock *sk, struct proto *base,
+		       void (*write_space)(struct sock *sk))
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	const struct tls_ops *ops = NULL;
+
+	if (ctx)
+		ops = tls_ops_get(base, ctx->ops->base_ops);
+	WRITE_ONCE(sk->sk_write_space, write_space);
+	if (!ops) {
+		/* The base alone is safe; tls_release() frees the context. */
+		sock_replace_proto(sk, base);
+		return;
+	}
+	ctx->sk_proto = base;
+	ctx->ops = ops;
+	sock_replace_proto(sk, (struct proto *)&ops->proto);
+}
+
+/* ---- socket diag; under RCU, without the socket lock ---- */
+
+static int diag_mode(u8 conf)
+{
+	switch (conf) {
+	case TLS_SW:
+		return TLS_CONF_SW;
+	case TLS_HW:
+		return TLS_CONF_HW;
+	default:
+		return TLS_CONF_BASE;
+	}
+}
+
+static int tls_diag(struct sock *sk, struct sk_buff *skb TLS_DIAG_ARGS)
+{
+	const struct tls_context *ctx;
+	struct nlattr *nest;
+	u16 cipher;
+
+	nest = nla_nest_start_noflag(skb, INET_ULP_INFO_TLS);
+	if (!nest)
+		return -EMSGSIZE;
+
+	rcu_read_lock();
+	ctx = rcu_dereference(inet_csk(sk)->icsk_ulp_data);
+	if (!ctx)
+		goto done;
+	cipher = READ_ONCE(ctx->prot_info.cipher_type);
+	if (cipher &&
+	    (nla_put_u16(skb, TLS_INFO_VERSION,
+			 READ_ONCE(ctx->prot_info.version)) ||
+	     nla_put_u16(skb, TLS_INFO_CIPHER, cipher)))
+		goto full;
+	if (nla_put_u16(skb, TLS_INFO_TXCONF,
+			diag_mode(READ_ONCE(ctx->tx_conf))) ||
+	    nla_put_u16(skb, TLS_INFO_RXCONF,
+			diag_mode(READ_ONCE(ctx->rx_conf))))
+		goto full;
+	if (READ_ONCE(ctx->zerocopy_sendfile) &&
+	    nla_put_flag(skb, TLS_INFO_ZC_RO_TX))
+		goto full;
+	if (READ_ONCE(ctx->rx_no_pad) && nla_put_flag(skb, TLS_INFO_RX_NO_PAD))
+		goto full;
+	if (nla_put_u16(skb, TLS_INFO_TX_MAX_PAYLOAD_LEN,
+			READ_ONCE(ctx->tx_max_payload)))
+		goto full;
+done:
+	rcu_read_unlock();
+	nla_nest_end(skb, nest);
+	return 0;
+full:
+	rcu_read_unlock();
+	nla_nest_cancel(skb, nest);
+	return -EMSGSIZE;
+}
+
+static size_t tls_diag_size(const struct sock *sk TLS_DIAG_ARGS)
+{
+	return nla_total_size(0) +		/* INET_ULP_INFO_TLS */
+	       nla_total_size(sizeof(u16)) +	/* TLS_INFO_VERSION */
+	       nla_total_size(sizeof(u16)) +	/* TLS_INFO_CIPHER */
+	       nla_total_size(sizeof(u16)) +	/* TLS_INFO_TXCONF */
+	       nla_total_size(sizeof(u16)) +	/* TLS_INFO_RXCONF */
+	       nla_total_size(0) +		/* TLS_INFO_ZC_RO_TX */
+	       nla_total_size(0) +		/* TLS_INFO_RX_NO_PAD */
+	       nla_total_size(sizeof(u16));	/* TLS_INFO_TX_MAX_PAYLOAD_LEN */
+}
+
+static struct tcp_ulp_ops tls_ulp_ops __read_mostly = {
+	.name		= "tls",
+	.owner		= THIS_MODULE,
+	.init		= tls_init,
+	.update		= tls_update,
+	.release	= tls_release,
+	.get_info	= tls_diag,
+	.get_info_size	= tls_diag_size,
+};
+
+static int __init tls_module_init(void)
+{
+	int err;
+
+	err = tls_proc_init();
+	if (err)
+		return err;
+	err = tcp_register_ulp(&tls_ulp_ops);
+	if (err)
+		tls_proc_exit();
+	return err;
+}
+
+static void __exit tls_module_exit(void)
+{
+	struct tls_ops *ops, *next;
+
+	tcp_unregister_ulp(&tls_ulp_ops);
+	list_for_each_entry_safe(ops, next, &tls_ops_list, list)
+		kfree(ops);
+	rcu_barrier();
+	tls_proc_exit();
+}
+
+module_init(tls_module_init);
+module_exit(tls_module_exit);
+
+MODULE_DESCRIPTION("Transport Layer Security as an upper layer of TCP");
+MODULE_LICENSE("GPL");
+MODULE_ALIAS_TCP_ULP("tls");

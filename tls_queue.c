@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What stands between framing and TCP: pages of finished records that TCP has
+ * not taken yet, and behind them the room of the record that is still open.
+ *
+ * TCP's callbacks call tls_queue_push() again when room comes; so an
+ * application need not. All of it under the socket lock.
+ */
+
+#include <linux/socket.h>
+#include <net/sock.h>
+
+#include "tls.h"
+
+/* Move what is left to the front, so that new pieces find a place. */
+static void queue_compact(struct tls_queue *q)
+{
+	if (!q->first)
+		return;
+	memmove(q->vec, q->vec + q->first,
+		(q->end - q->first) * sizeof(q->vec[0]));
+	q->sealed -= q->first;
+	q->end -= q->first;
+	q->first = 0;
+}
+
+/**
+ * tls_queue_full - must finished records go to TCP before a record can begin?
+ * @q: the queue
+ */
+bool tls_queue_full(const struct tls_queue *q)
+{
+	return q->bytes >= TLS_BATCH_BYTES ||
+	       q->end - q->first + TLS_RECORD_PIECES > TLS_QUEUE_VECS;
+}
+
+/**
+ * tls_queue_open - take the memory of a record
+ * @sk: the socket; its sk_allocation says how
+ * @q: its queue, not full, with no record open
+ * @len: bytes, at most TLS_MAX_RECORD_SIZE
+ *
+ * The room comes in one piece if the kernel has one. Neighbouring records of
+ * a call stand in the same pages, which TCP joins into few fragments.
+ *
+ * Process context, socket lock owned; sleeps if sk_allocation may.
+ *
+ * Return: 0, or -ENOMEM with @q as it was.
+ */
+int tls_queue_open(struct sock *sk, struct tls_queue *q, size_t len)
+{
+	struct page_frag *pfrag = sk_page_frag(sk);
+
+	if (WARN_ON_ONCE(tls_queue_full(q)))
+		return -ENOBUFS;
+	if (TLS_QUEUE_VECS - q->end < TLS_RECORD_PIECES)
+		queue_compact(q);
+
+	while (len) {
+		size_t n;
+
+		if (!skb_page_frag_refill(min(len, PAGE_SIZE), pfrag,
+					  sk->sk_allocation)) {
+			tls_queue_abandon(q);
+			return -ENOMEM;
+		}
+		n = min_t(size_t, len, pfrag->size - pfrag->offset);
+		get_page(pfrag->page);
+		bvec_set_page(&q->vec[q->end++], pfrag->page, n,
+			      pfrag->offset);
+		pfrag->offset += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/**
+ * tls_queue_abandon - give the open record's room back
+ * @q: the queue
+ */
+void tls_queue_abandon(struct tls_queue *q)
+{
+	while (q->end > q->sealed)
+		put_page(q->vec[--q->end].bv_page);
+}
+
+/* The room after the record goes back to where it came from, if it can. */
+static void queue_trim(struct sock *sk, struct tls_queue *q, size_t len)
+{
+	struct page_frag *pfrag = sk_page_frag(sk);
+	unsigned int i = q->sealed;
+	struct bio_vec *bv;
+	size_t unused;
+
+	while (len > q->vec[i].bv_len)
+		len -= q->vec[i++].bv_len;
+	bv = &q->vec[i++];
+	unused = bv->bv_len - len;
+	if (unused && i == q->end && bv->bv_page == pfrag->page &&
+	    bv->bv_offset + bv->bv_len == pfrag->offset)
+		pfrag->offset -= unused;
+	bv->bv_len = len;
+	while (q->end > i)
+		put_page(q->vec[--q->end].bv_page);
+}
+
+/**
+ * tls_queue_seal - the open record is encrypted and may go
+ * @sk: the socket
+ * @q: its queue
+ * @len: bytes of the record, at most what it was opened with
+ */
+void tls_queue_seal(struct sock *sk, struct tls_queue *q, size_t len)
+{
+	struct bio_vec *last, *next;
+
+	queue_trim(sk, q, len);
+	q->bytes += len;
+
+	/* Two records in a row in one page are one piece. */
+	if (q->sealed > q->first) {
+		last = &q->vec[q->sealed - 1];
+		next = &q->vec[q->sealed];
+		if (last->bv_page == next->bv_page &&
+		    last->bv_offset + last->bv_len == next->bv_offset) {
+			last->bv_len += next->bv_len;
+			put_page(next->bv_page);
+			q->end--;
+			memmove(next, next + 1,
+				(q->end - q->sealed) * sizeof(*next));
+		}
+	}
+	q->sealed = q->end;
+}
+
+/* TCP has its own references to the first @n bytes now: drop ours. */
+static void queue_taken(struct tls_queue *q, size_t n)
+{
+	q->bytes -= n;
+	while (n) {
+		struct bio_vec *bv = &q->vec[q->first];
+
+		if (n < bv->bv_len) {
+			bv->bv_offset += n;
+			bv->bv_len -= n;
+			return;
+		}
+		n -= bv->bv_len;
+		put_page(bv->bv_page);
+		q->first++;
+	}
+	if (q->first == q->end) {
+		q->first = 0;
+		q->sealed = 0;
+		q->end = 0;
+	}
+}
+
+/**
+ * tls_queue_push - hand finished records to TCP, as many as it takes
+ * @sk: the socket
+ * @q: its queue
+ * @flags: MSG_MORE when more will follow at once, else 0
+ *
+ * Socket lock held, in process context or softirq: does not sleep when
+ * sk_allocation does not, and never waits for room.
+ *
+ * Return: 0 when nothing is left, -EAGAIN when TCP is full: its write-space
+ * callback comes when it is not; else TCP's error.
+ */
+int tls_queue_push(struct sock *sk, struct tls_queue *q, int flags)
+{
+	struct msghdr msg = {
+		.msg_flags = MSG_SPLICE_PAGES | MSG_NO_SHARED_FRAGS |
+			     MSG_DONTWAIT | MSG_NOSIGNAL | flags,
+	};
+	int ret = 0;
+
+	/* TCP may empty the socket's backlog, and so call write-space. */
+	if (q->pushing)
+		return q->bytes ? -EAGAIN : 0;
+	q->pushing = true;
+	while (q->bytes) {
+		iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, q->vec + q->first,
+			      q->sealed - q->first, q->bytes);
+		ret = tcp_sendmsg_locked(sk, &msg, q->bytes);
+		if (ret <= 0)
+			break;
+		queue_taken(q, ret);
+		ret = 0;
+	}
+	q->pushing = false;
+	return ret;
+}
+
+/**
+ * tls_queue_force - hand everything to TCP, even over its buffer's limit
+ * @sk: the socket
+ * @q: its queue
+ *
+ * For the end of a stream, when nobody will come back: what is queued here is
+ * bounded by one batch. Process context, socket lock owned.
+ *
+ * Return: 0, or TCP's error.
+ */
+int tls_queue_force(struct sock *sk, struct tls_queue *q)
+{
+	int sndbuf = sk->sk_sndbuf;
+	int ret;
+
+	WRITE_ONCE(sk->sk_sndbuf, INT_MAX / 2);
+	ret = tls_queue_push(sk, q, 0);
+	WRITE_ONCE(sk->sk_sndbuf, sndbuf);
+	return ret;
+}
+
+/**
+ * tls_queue_purge - drop everything, the open record too
+ * @q: the queue
+ */
+void tls_queue_purge(struct tls_queue *q)
+{
+	while (q->end > q->first)
+		put_page(q->vec[--q->end].bv_page);
+	q->first = 0;
+	q->sealed = 0;
+	q->end = 0;
+	q->bytes = 0;
+}
+
+/**
+ * tls_queue_map - scatterlist over a part of the open record
+ * @q: the queue
+ * @skip: bytes of the record to leave out
+ * @len: bytes to map; the record has that many
+ * @sg: at least TLS_RECORD_PIECES entries
+ *
+ * Return: the number of entries; the end is not marked.
+ */
+size_t tls_queue_map(const struct tls_queue *q, size_t skip, size_t len,
+		     struct scatterlist *sg)
+{
+	const struct bio_vec *bv = &q->vec[q->sealed];
+	size_t nents = 0;
+
+	for (; len; bv++) {
+		size_t n;
+
+		if (skip >= bv->bv_len) {
+			skip -= bv->bv_len;
+			continue;
+		}
+		n = min_t(size_t, len, bv->bv_len - skip);
+		sg_set_page(&sg[nents++], bv->bv_page, n, bv->bv_offset + skip);
+		skip = 0;
+		len -= n;
+	}
+	return nents;
+}

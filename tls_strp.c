@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where records begin and end in TCP's receive queue.
+ *
+ * Records are looked at where TCP queued them, always from TCP's own pointer
+ * into the stream (copied_seq) and only while the socket lock is held. TCP may
+ * merge, split or drop what it queued, and another reader may consume it, at
+ * any other time: so no pointer or count survives the lock, and every walk
+ * stops where the queue does.
+ *
+ * One case needs memory of its own: a record that is larger than what TCP may
+ * hold. Its bytes move to @held as they come.
+ */
+
+#include <linux/module.h>
+#include <linux/skbuff.h>
+#include <net/tcp.h>
+#include <kunit/visibility.h>
+
+#include "tls.h"
+
+/* Bytes of the stream that TCP has and nobody has read. */
+static unsigned int queued(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	unsigned int n = tp->rcv_nxt - tp->copied_seq;
+
+	/* The peer's FIN has a sequence number too. */
+	return n && sock_flag(sk, SOCK_DONE) ? n - 1 : n;
+}
+
+/* A place in the stream, and the bytes that stand there in one buffer. */
+struct strp_cursor {
+	struct sk_buff *skb;
+	unsigned int offset;
+	u32 seq;
+};
+
+static bool cursor_start(const struct tls_strp *strp, struct strp_cursor *c)
+{
+	if (strp->held) {
+		c->skb = strp->held;
+		c->offset = 0;
+		return true;
+	}
+	c->seq = tcp_sk(strp->sk)->copied_seq;
+	c->skb = tcp_recv_skb(strp->sk, c->seq, &c->offset);
+	return c->skb && c->offset < c->skb->len;
+}
+
+/* Go @n bytes on, not past the end of the cursor's buffer. */
+static bool cursor_advance(const struct tls_strp *strp, struct strp_cursor *c,
+			   unsigned int n)
+{
+	c->offset += n;
+	c->seq += n;
+	if (c->offset < c->skb->len)
+		return true;
+	if (strp->held || skb_queue_is_last(&strp->sk->sk_receive_queue,
+					    c->skb))
+		return false;
+	c->skb = skb_queue_next(&strp->sk->sk_receive_queue, c->skb);
+	/* Buffers may overlap where the peer sent the same bytes twice. */
+	c->offset = c->seq - TCP_SKB_CB(c->skb)->seq;
+	return c->offset < c->skb->len;
+}
+
+/* As cursor_start(), @offset bytes into the record. */
+static bool cursor_seek(const struct tls_strp *strp, struct strp_cursor *c,
+			unsigned int offset)
+{
+	bool there = cursor_start(strp, c);
+
+	while (there && offset) {
+		unsigned int n = min(offset, c->skb->len - c->offset);
+
+		there = cursor_advance(strp, c, n);
+		offset -= n;
+	}
+	return there;
+}
+
+/**
+ * tls_strp_copy - copy bytes of the record at the head
+ * @strp: the parser
+ * @offset: where in the record
+ * @to: where to
+ * @len: how many
+ *
+ * Socket lock held; any context.
+ *
+ * Return: 0, or -ENODATA when the stream ends before.
+ */
+int tls_strp_copy(const struct tls_strp *strp, unsigned int offset, void *to,
+		  unsigned int len)
+{
+	struct strp_cursor c;
+	bool there = cursor_seek(strp, &c, offset);
+
+	while (there && len) {
+		unsigned int n = min(len, c.skb->len - c.offset);
+
+		if (skb_copy_bits(c.skb, c.offset, to, n))
+			break;
+		to += n;
+		len -= n;
+		if (len)
+			there = cursor_advance(strp, &c, n);
+	}
+	return len ? -ENODATA : 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(tls_strp_copy);
+
+/**
+ * tls_strp_map - scatterlist over bytes of the record at the head
+ * @strp: the parser
+ * @offset: where in the record
+ * @len: how many bytes
+ * @sg: entries; the last one of the table is marked as its end
+ * @nents: how many entries there are
+ *
+ * Socket lock held, and for as long as @sg is used; any context.
+ *
+ * Return: entries used, the end not marked; -EMSGSIZE when the bytes are in
+ * more pieces than that; -ENODATA when the stream ends before.
+ */
+int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
+		 unsigned int len, struct scatterlist *sg, int nents)
+{
+	struct strp_cursor c;
+	bool there = cursor_seek(strp, &c, offset);
+	int used = 0;
+
+	while (there && len) {
+		unsigned int n = min(len, c.skb->len - c.offset);
+		int ret;
+
+		if (used == nents)
+			return -EMSGSIZE;
+		ret = skb_to_sgvec_nomark(c.skb, sg + used, c.offset, n);
+		if (ret < 0)
+			return ret;
+		used += ret;
+		len -= n;
+		if (len)
+			there = cursor_advance(strp, &c, n);
+	}
+	return len ? -ENODATA : used;
+}
+EXPORT_SYMBOL_IF_KUNIT(tls_strp_map);
+
+/* Move what TCP has of the held record into @held. */
+static void held_fill(struct tls_strp *strp)
+{
+	const struct tls_strp in_tcp = { .sk = strp->sk };
+	unsigned int from = strp->held_len;
+	unsigned int n = min_t(unsigned int, queued(strp->sk),
+			       strp->held_rec.full_len - from);
+	struct skb_shared_info *si = skb_shinfo(strp->held);
+	unsigned int moved = 0;
+	int i;
+
+	for (i = 0; i < si->nr_frags && moved < n; i++) {
+		unsigned int size = skb_frag_size(&si->frags[i]);
+		unsigned int part;
+
+		if (from >= size) {
+			from -= size;
+			continue;
+		}
+		part = min(n - moved, size - from);
+		if (tls_strp_copy(&in_tcp, moved,
+				  skb_frag_address(&si->frags[i]) + from, part))
+			break;
+		from = 0;
+		moved += part;
+	}
+	if (!moved)
+		return;
+	strp->held_len += moved;
+	tcp_read_done(strp->sk, moved);
+}
+
+/**
+ * tls_strp_hold - collect the record at the head in memory of our own
+ * @strp: the parser
+ * @rec: the record's header; it need not be complete
+ * @gfp: for the memory
+ *
+ * Socket lock held; any context that @gfp allows.
+ *
+ * Return: 0 or -ENOMEM: then nothing has changed.
+ */
+int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,
+		  gfp_t gfp)
+{
+	int err;
+
+	strp->held = alloc_skb_with_frags(0, rec->full_len, 0, &err,
+					  gfp | __GFP_NOWARN);
+	if (!strp->held)
+		return -ENOMEM;
+	strp->held->len = rec->full_len;
+	strp->held->data_len = rec->full_len;
+	strp->held_rec = *rec;
+	strp->held_len = 0;
+	held_fill(strp);
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(tls_strp_hold);
+
+/**
+ * tls_strp_next - find the record at the head of the stream
+ * @strp: the parser
+ * @f: framing of the direction
+ * @rec: what its header says, when there is a header
+ * @gfp: for a record that TCP has no room for
+ *
+ * Socket lock held; any context that @gfp allows.
+ *
+ * Return: 1 when the record is complete; 0 when it is not; -EINVAL, -EMSGSIZE
+ * or -EBADMSG when its header is wrong (tls_record_parse()); -ENOMEM when it
+ * can only be completed with memory that is not there now.
+ */
+int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
+		  struct tls_record *rec, gfp_t gfp)
+{
+	u8 header[TLS_HEADER_SIZE];
+	struct sock *sk = strp->sk;
+	int err;
+
+	if (!strp->held) {
+		if (queued(sk) < TLS_HEADER_SIZE ||
+		    tls_strp_copy(strp, 0, header, sizeof(header)))
+			return 0;
+		err = tls_record_parse(f, header, rec);
+		if (err)
+			return err;
+		if (queued(sk) >= rec->full_len)
+			return 1;
+		/* Does TCP have room for the rest? */
+		if (likely(!tcp_epollin_ready(sk, INT_MAX)))
+			return 0;
+		err = tls_strp_hold(strp, rec, gfp);
+		if (err)
+			return err;
+	}
+	if (strp->held_len < strp->held_rec.full_len)
+		held_fill(strp);
+	*rec = strp->held_rec;
+	return strp->held_len == rec->full_len;
+}
+EXPORT_SYMBOL_IF_KUNIT(tls_strp_next);
+
+/**
+ * tls_strp_done - the record at the head has been read
+ * @strp: the parser
+ * @rec: the record, complete
+ *
+ * Socket lock owned; any context.
+ */
+void tls_strp_done(struct tls_strp *strp, const struct tls_record *rec)
+{
+	if (strp->held)
+		tls_strp_purge(strp);
+	else
+		tcp_read_done(strp->sk, rec->full_len);
+}
+EXPORT_SYMBOL_IF_KUNIT(tls_strp_done);
+
+/**
+ * tls_strp_partial - is there a part of a record?
+ * @strp: the parser
+ *
+ * At the end of the stream it means that the stream was cut.
+ */
+bool tls_strp_partial(const struct tls_strp *strp)
+{
+	return strp->held || queued(strp->sk);
+}
+
+/**
+ * tls_strp_purge - forget what is held
+ * @strp: the parser
+ */
+void tls_strp_purge(struct tls_strp *strp)
+{
+	kfree_skb(strp->held);
+	strp->held = NULL;
+	strp->held_len = 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(tls_strp_purge);

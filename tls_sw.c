@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The software engine's keys: setting up the AEAD of a direction, running it
+ * over one record, and taking it down.
+ */
+
+#include <crypto/aead.h>
+#include <linux/crypto.h>
+#include <linux/scatterlist.h>
+
+#include "tls.h"
+
+/**
+ * tls_key_new - a key ready for use
+ * @cipher: its cipher
+ * @version: its version
+ * @info: the cipher's structure of the user ABI, whole
+ * @gfp: for its memory
+ *
+ * Accelerated ciphers are often marked asynchronous, and yet complete at once
+ * in process context: they are taken too, and waited for.
+ *
+ * Process context; sleeps.
+ *
+ * Return: the key, or ERR_PTR: the crypto API's own error.
+ */
+struct tls_key *tls_key_new(const struct tls_cipher *cipher, u16 version,
+			    const u8 *info, gfp_t gfp)
+{
+	struct tls_key *key;
+	int err;
+
+	key = kzalloc(sizeof(*key), gfp);
+	if (!key)
+		return ERR_PTR(-ENOMEM);
+
+	tls_framing_init(&key->framing, cipher, version, info);
+	memcpy(key->secret, tls_info_key(cipher, info), cipher->key_size);
+
+	key->tfm = crypto_alloc_aead(cipher->alg, 0, 0);
+	if (IS_ERR(key->tfm)) {
+		err = PTR_ERR(key->tfm);
+		key->tfm = NULL;
+		goto fail;
+	}
+	err = crypto_aead_setkey(key->tfm, key->secret, cipher->key_size);
+	if (err)
+		goto fail;
+	err = crypto_aead_setauthsize(key->tfm, TLS_TAG_SIZE);
+	if (err)
+		goto fail;
+	err = -ENOMEM;
+	key->req = aead_request_alloc(key->tfm, gfp);
+	if (!key->req)
+		goto fail;
+	return key;
+fail:
+	tls_key_free(key);
+	return ERR_PTR(err);
+}
+
+/**
+ * tls_key_free - wipe a key and forget it
+ * @key: the key, or NULL
+ */
+void tls_key_free(struct tls_key *key)
+{
+	if (!key)
+		return;
+	if (key->req)
+		aead_request_free(key->req);
+	crypto_free_aead(key->tfm);
+	kfree_sensitive(key);
+}
+
+/**
+ * tls_key_export - the present state of a key, for getsockopt()
+ * @key: the key
+ * @info: the cipher's structure of the user ABI; filled whole
+ *
+ * Socket lock owned.
+ */
+void tls_key_export(const struct tls_key *key, u8 *info)
+{
+	const struct tls_cipher *cipher = key->framing.cipher;
+
+	tls_framing_export(&key->framing, info);
+	memcpy((u8 *)tls_info_key(cipher, info), key->secret,
+	       cipher->key_size);
+}
+
+/*
+ * Run the request and wait for it, also when the algorithm queues it
+ * (-EINPROGRESS) or its queue is full (-EBUSY): crypto_wait_req() returns only
+ * when nothing will touch the buffers any more.
+ */
+static int key_run(struct tls_key *key, struct scatterlist *src,
+		   struct scatterlist *dst, size_t aad_len, size_t crypt_len,
+		   gfp_t gfp, bool seal)
+{
+	u32 flags = CRYPTO_TFM_REQ_MAY_BACKLOG;
+	struct aead_request *req = key->req;
+	DECLARE_CRYPTO_WAIT(wait);
+
+	might_sleep();
+	if (gfpflags_allow_blocking(gfp))
+		flags |= CRYPTO_TFM_REQ_MAY_SLEEP;
+	aead_request_set_callback(req, flags, crypto_req_done, &wait);
+	aead_request_set_ad(req, aad_len);
+	aead_request_set_crypt(req, src, dst, crypt_len, key->iv);
+	return crypto_wait_req(seal ? crypto_aead_encrypt(req) :
+				      crypto_aead_decrypt(req), &wait);
+}
+
+/**
+ * tls_key_seal - encrypt the current record and go on to the next
+ * @key: the key
+ * @src: entry 0 free for the additional data, then @text_len bytes
+ * @dst: the same, and room for the tag; may be @src
+ * @type: content type of the record
+ * @text_len: bytes to encrypt: the plaintext, and TLS 1.3's inner type
+ * @gfp: whether the cipher may sleep for memory
+ *
+ * Process context, socket lock owned.
+ *
+ * Return: 0, or an error: then the record must not be sent, nor its number
+ * used again.
+ */
+int tls_key_seal(struct tls_key *key, struct scatterlist *src,
+		 struct scatterlist *dst, u8 type, size_t text_len, gfp_t gfp)
+{
+	struct tls_framing *f = &key->framing;
+	size_t aad_len;
+	int err;
+
+	if (unlikely(f->exhausted))
+		return -EBADMSG;
+	tls_record_iv(f, NULL, key->iv);
+	aad_len = tls_record_aad(f, type, text_len, key->aad);
+	sg_set_buf(&src[0], key->aad, aad_len);
+	sg_set_buf(&dst[0], key->aad, aad_len);
+
+	err = key_run(key, src, dst, aad_len, text_len, gfp, true);
+	tls_framing_advance(f);
+	return err;
+}
+
+/**
+ * tls_key_open - decrypt and verify the current record
+ * @key: the key
+ * @src: entry 0 free for the additional data, then text and tag
+ * @dst: entry 0 free for the additional data, then room for the text
+ * @rec: the record's header
+ * @explicit_nonce: what follows its header
+ *
+ * Goes on to the next record only when this one is authentic. @src is never
+ * written, so a record can be tried again.
+ *
+ * Process context, socket lock owned.
+ *
+ * Return: 0; -EBADMSG when the tag is wrong or numbers have run out; -ENOMEM;
+ * the cipher's own error.
+ */
+int tls_key_open(struct tls_key *key, struct scatterlist *src,
+		 struct scatterlist *dst, const struct tls_record *rec,
+		 const u8 *explicit_nonce)
+{
+	struct tls_framing *f = &key->framing;
+	size_t aad_len;
+	int err;
+
+	if (unlikely(f->exhausted))
+		return -EBADMSG;
+	tls_record_iv(f, explicit_nonce, key->iv);
+	aad_len = tls_record_aad(f, rec->type, rec->text_len, key->aad);
+	sg_set_buf(&src[0], key->aad, aad_len);
+	sg_set_buf(&dst[0], key->aad, aad_len);
+
+	err = key_run(key, src, dst, aad_len, rec->text_len + TLS_TAG_SIZE,
+		      GFP_KERNEL, false);
+	if (!err)
+		tls_framing_advance(f);
+	return err;
+}
