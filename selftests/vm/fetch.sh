@@ -71,8 +71,7 @@ get_rootfs() {
 		--setup-hook='cd "$1" && mkdir -p usr/bin usr/sbin usr/lib usr/lib64 &&
 			ln -s usr/bin usr/sbin usr/lib usr/lib64 .' \
 		"$SUITE" "$part" "$(debian_mirror)"
-	(cd "$part" && mkdir -p dev proc sys run tmp root mnt var/log var/lib \
-		usr/lib/modules host build kernel module &&
+	(cd "$part" && mkdir -p $GUEST_DIRS &&
 		ln -sf busybox usr/bin/sh && install -m 755 "$VM_DIR/init" init &&
 		touch .complete)
 	rm -rf "$to"
@@ -91,7 +90,7 @@ source)
 	fi
 	;;
 rootfs)
-	rootfs=$CACHE/rootfs-$SUITE-$(printf %s "$GUEST_PACKAGES" |
+	rootfs=$CACHE/rootfs-$SUITE-$(echo "$GUEST_PACKAGES" "$GUEST_DIRS" |
 				      cat - "$VM_DIR/init" | sha256sum |
 				      cut -c 1-12)
 	with_lock rootfs get_rootfs "$rootfs"

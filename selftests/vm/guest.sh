@@ -3,23 +3,22 @@
 # The first process of the guest, after /init has mounted /host.
 
 export PATH=/usr/sbin:/usr/bin HOME=/root TERM=linux
-busybox mkdir -p /dev/pts /dev/shm
+busybox mkdir -p /dev/shm
 busybox mount -t sysfs sysfs /sys
 busybox mount -t debugfs debugfs /sys/kernel/debug
 busybox mount -t tracefs tracefs /sys/kernel/tracing
-busybox mount -t devpts devpts /dev/pts
 for dir in /dev/shm /tmp /run /root /var/log /var/lib /usr/lib/modules; do
 	busybox mount -t tmpfs tmpfs $dir
 done
 busybox mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 build /build
-for share in kernel module; do
+for share in kernel module download; do
 	busybox mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose \
 		$share /$share
 done
-busybox --install -s /tmp/.busybox 2>/dev/null
 busybox mkdir -p /tmp/.busybox && busybox --install -s /tmp/.busybox
 export PATH=$PATH:/tmp/.busybox
 echo /usr/sbin/modprobe > /proc/sys/kernel/modprobe
+busybox mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 
 dir=/build/$(sed 's/.*vm.dir=\([^ ]*\).*/\1/' /proc/cmdline)

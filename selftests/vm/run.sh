@@ -7,7 +7,8 @@
 # not finish, and 98 when the kernel reported a fault on its console.
 #
 # In the guest, /host is this checkout (read-only), /build its build folder,
-# /kernel the kernel's, /module the folder of our tls.ko.
+# /kernel the kernel's, /module the folder of our tls.ko, /download what was
+# fetched.
 #
 # ACCEL=kvm|tcg overrides what is found by trying; QEMU_ARGS= adds arguments.
 
@@ -37,7 +38,7 @@ moddir=$BUILD
 
 work=$BUILD/vm/$name-$flavour
 rm -rf "$work"
-mkdir -p "$work"
+mkdir -p "$work" "$CACHE/download"
 
 share() {
 	printf '%s ' -virtfs \
@@ -54,11 +55,12 @@ qemu() {
 		-display none -no-reboot -kernel "$kernel/arch/x86/boot/bzImage" \
 		-append "console=ttyS0 reboot=t panic=-1 root=root ro \
 rootfstype=9p rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose \
-init=/init quiet loglevel=5 $append" \
+init=/init quiet loglevel=5 kunit.enable=1 $append" \
 		$(share "$rootfs" root ,readonly=on) \
 		$(share "$TOP" host ,readonly=on) \
 		$(share "$kernel" kernel ,readonly=on) \
 		$(share "$moddir" module ,readonly=on) \
+		$(share "$CACHE/download" download ,readonly=on) \
 		$(share "$BUILD" build) \
 		-device virtio-rng-pci ${QEMU_ARGS:-} "$@"
 }
@@ -120,7 +122,7 @@ else
 fi
 
 export -f qemu share
-export rootfs kernel moddir TOP BUILD
+export rootfs kernel moddir TOP BUILD CACHE
 status=0
 timeout -k 5 --foreground "$limit" bash -c 'qemu "$@"' qemu \
 	"$accel" "vm.dir=vm/$name-$flavour" \
