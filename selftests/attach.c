@@ -147,6 +147,7 @@ TEST(sockmap_and_keys_exclude_each_other)
 	EXPECT_EQ(3, recv(b, buf, sizeof(buf), 0));
 
 	/* Out of the map, the socket can have keys. */
+	attr.value = 0;
 	EXPECT_EQ(0, syscall(__NR_bpf, BPF_MAP_DELETE_ELEM, &attr,
 			     sizeof(attr)));
 	usleep(100000);
@@ -157,7 +158,7 @@ TEST(sockmap_and_keys_exclude_each_other)
 	EXPECT_EQ(TYPE_DATA, buf[0]);
 
 	/* With TLS first, the map refuses. */
-	attr.flags = 0;
+	attr.value = (uintptr_t)&value;
 	EXPECT_EQ(-1, syscall(__NR_bpf, BPF_MAP_UPDATE_ELEM, &attr,
 			      sizeof(attr)));
 	EXPECT_EQ(EINVAL, errno);

@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Receiving: tests are named after the promises. */
+
+#define _GNU_SOURCE
+#include "../../kselftest_harness.h"
+#include "tls_test.h"
+
+#include <sys/epoll.h>
+#include <sys/mman.h>
+
+FIXTURE(recv)
+{
+	int a, b;		/* @a makes records by hand, @b reads them */
+	unsigned char rec[32 + RECORD_MAX * 2];
+	uint64_t seq;
+};
+
+FIXTURE_VARIANT(recv)
+{
+	uint16_t version;
+};
+
+FIXTURE_VARIANT_ADD(recv, tls12)
+{
+	.version = TLS_1_2_VERSION,
+};
+
+FIXTURE_VARIANT_ADD(recv, tls13)
+{
+	.version = TLS_1_3_VERSION,
+};
+
+FIXTURE_SETUP(recv)
+{
+	ASSERT_EQ(0, raw_pair(variant->version, TLS_CIPHER_AES_GCM_128,
+			      &self->a, &self->b));
+}
+
+FIXTURE_TEARDOWN(recv)
+{
+	close(self->a);
+	close(self->b);
+}
+
+#define MAKE(type, data, len)						\
+	make_record(self->rec, variant->version, self->seq++, type, data, \
+		    len, 0)
+
+#define SEND(type, data, len) do {					\
+	size_t n_ = MAKE(type, data, len);				\
+	ASSERT_LT(0, n_);						\
+	ASSERT_EQ(n_, send(self->a, self->rec, n_, 0));			\
+} while (0)
+
+TEST_F(recv, data_records_join_and_types_do_not_mix)
+{
+	char buf[64];
+	int type;
+
+	SEND(TYPE_DATA, "one", 3);
+	SEND(TYPE_DATA, "two", 3);
+	SEND(TYPE_ALERT, "\1\0", 2);
+	SEND(TYPE_ALERT, "\1\1", 2);
+	SEND(TYPE_DATA, "three", 5);
+	usleep(20000);
+	EXPECT_EQ(6, recv_type(self->b, &type, buf, sizeof(buf), 0));
+	EXPECT_EQ(TYPE_DATA, type);
+	EXPECT_EQ(0, memcmp(buf, "onetwo", 6));
+	/* Control records are delivered one by one. */
+	EXPECT_EQ(2, recv_type(self->b, &type, buf, sizeof(buf), 0));
+	EXPECT_EQ(TYPE_ALERT, type);
+	EXPECT_EQ(2, recv_type(self->b, &type, buf, sizeof(buf), 0));
+	EXPECT_EQ(TYPE_ALERT, type);
+	EXPECT_EQ(5, recv_type(self->b, &type, buf, sizeof(buf), 0));
+	EXPECT_EQ(TYPE_DATA, type);
+}
+
+TEST_F(recv, control_record_without_room_is_eio_and_stays)
+{
+	char buf[16];
+	int type, i;
+
+	SEND(TYPE_ALERT, "\2\50", 2);
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(-1, recv(self->b, buf, sizeof(buf), 0));
+		EXPECT_EQ(EIO, errno);
+	}
+	/* In two pieces, each with its type. */
+	EXPECT_EQ(1, recv_type(self->b, &type, buf, 1, 0));
+	EXPECT_EQ(TYPE_ALERT, type);
+	EXPECT_EQ(1, recv_type(self->b, &type, buf, 1, 0));
+	EXPECT_EQ(TYPE_ALERT, type);
+	EXPECT_EQ(-1, recv(self->b, buf, 1, MSG_DONTWAIT));
+	EXPECT_EQ(EAGAIN, errno);
+}
+
+TEST_F(recv, empty_data_records_are_no_end_and_disturb_nobody)
+{
+	char buf[64];
+	int type, i;
+
+	for (i = 0; i < 3; i++)
+		SEND(TYPE_DATA, "", 0);
+	SEND(TYPE_DATA, "ab", 2);
+	SEND(TYPE_DATA, "", 0);
+	SEND(TYPE_DATA, "cd", 2);
+	SEND(TYPE_DATA, "", 0);
+	SEND(TYPE_ALERT, "\1\0", 2);
+	SEND(TYPE_DATA, "", 0);
+	usleep(20000);
+	EXPECT_EQ(4, recv_type(self->b, &type, buf, sizeof(buf), 0));
+	EXPECT_EQ(0, memcmp(buf, "abcd", 4));
+	EXPECT_EQ(2, recv_type(self->b, &type, buf, sizeof(buf), 0));
+	EXPECT_EQ(TYPE_ALERT, type);
+	EXPECT_EQ(-1, recv(self->b, buf, sizeof(buf), MSG_DONTWAIT));
+	EXPECT_EQ(EAGAIN, errno);
+	SEND(TYPE_DATA, "", 0);
+	SEND(TYPE_DATA, "x", 1);
+	EXPECT_EQ(1, recv(self->b, buf, 1, MSG_PEEK | MSG_WAITALL));
+	EXPECT_EQ(1, recv(self->b, buf, 1, 0));
+}
+
+TEST_F(recv, flood_of_empty_records_does_not_hold_a_reader)
+{
+	struct timeval tv = { .tv_usec = 100000 };
+	char buf[8];
+	int i;
+
+	setsockopt(self->b, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	for (i = 0; i < 1000; i++)
+		SEND(TYPE_DATA, "", 0);
+	EXPECT_EQ(-1, recv(self->b, buf, sizeof(buf), MSG_DONTWAIT));
+	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_EQ(-1, recv(self->b, buf, sizeof(buf), 0));
+	EXPECT_EQ(EAGAIN, errno);
+	SEND(TYPE_DATA, "ok", 2);
+	EXPECT_EQ(2, recv(self->b, buf, sizeof(buf), 0));
+}
+
+TEST_F(recv, peek_shows_several_records_and_takes_none)
+{
+	char buf[64];
+	int i;
+
+	SEND(TYPE_DATA, "one", 3);
+	SEND(TYPE_DATA, "two", 3);
+	SEND(TYPE_DATA, "three", 5);
+	usleep(20000);
+	for (i = 1; i <= 11; i++) {
+		memset(buf, 0, sizeof(buf));
+		EXPECT_EQ(i, recv(self->b, buf, i, MSG_PEEK));
+		EXPECT_EQ(0, memcmp(buf, "onetwothree", i));
+	}
+	EXPECT_EQ(4, recv(self->b, buf, 4, 0));
+	EXPECT_EQ(0, memcmp(buf, "onet", 4));
+	EXPECT_EQ(7, recv(self->b, buf, sizeof(buf), MSG_PEEK));
+	EXPECT_EQ(7, recv(self->b, buf, sizeof(buf), 0));
+	EXPECT_EQ(0, memcmp(buf, "wothree", 7));
+}
+
+TEST_F(recv, waitall_waits_and_dontwait_does_not)
+{
+	char buf[16];
+
+	EXPECT_EQ(-1, recv(self->b, buf, 4, MSG_DONTWAIT));
+	EXPECT_EQ(EAGAIN, errno);
+	if (!fork()) {
+		size_t n = MAKE(TYPE_DATA, "abc", 3);
+
+		send(self->a, self->rec, n, 0);
+		usleep(100000);
+		n = MAKE(TYPE_DATA, "defg", 4);
+		send(self->a, self->rec, n, 0);
+		_exit(0);
+	}
+	EXPECT_EQ(6, recv(self->b, buf, 6, MSG_WAITALL));
+	EXPECT_EQ(0, memcmp(buf, "abcdef", 6));
+	EXPECT_EQ(1, recv(self->b, buf, 6, 0));
+	wait(NULL);
+}
+
+TEST_F(recv, unwritable_memory_is_efault_and_loses_nothing)
+{
+	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char out[3000];
+	char buf[3000];
+
+	fill(out, sizeof(out), 8);
+	mprotect(page + 4096, 4096, PROT_READ);
+	SEND(TYPE_DATA, out, sizeof(out));
+	EXPECT_EQ(-1, recv(self->b, page + 4096, 4096, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, recv(self->b, page + 2000, 4096, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, recv(self->b, NULL, 10, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(sizeof(buf), recv(self->b, buf, sizeof(buf), 0));
+	EXPECT_EQ(0, memcmp(buf, out, sizeof(buf)));
+	munmap(page, 8192);
+}
+
+TEST_F(recv, record_arrives_however_it_is_segmented)
+{
+	static const size_t sizes[] = { 1, 2, 100, 4000, RECORD_MAX };
+	static unsigned char out[RECORD_MAX], in[RECORD_MAX];
+	static const size_t cuts[] = { 1, 2, 3, 7, 100, 1400 };
+	size_t i, j, n, at;
+
+	fill(out, sizeof(out), 4);
+	for (i = 0; i < 5; i++) {
+		for (j = 0; j < 6; j++) {
+			/* One byte a segment is slow: not for the largest. */
+			if (sizes[i] / cuts[j] > 4000)
+				continue;
+			n = MAKE(TYPE_DATA, out, sizes[i]);
+			for (at = 0; at < n; at += cuts[j]) {
+				size_t part = n - at < cuts[j] ? n - at :
+					      cuts[j];
+
+				ASSERT_EQ(0, poll_now(self->b, POLLIN, 0));
+				ASSERT_EQ(part, send(self->a, self->rec + at,
+						     part, 0));
+			}
+			ASSERT_EQ(POLLIN, poll_now(self->b, POLLIN, 1000));
+			ASSERT_EQ(sizes[i], recv(self->b, in, sizeof(in), 0));
+			ASSERT_EQ(0, memcmp(in, out, sizes[i]));
+		}
+	}
+}
+
+TEST_F(recv, record_larger_than_the_receive_buffer)
+{
+	static unsigned char out[RECORD_MAX], in[RECORD_MAX];
+	int small = 1, i;
+
+	setsockopt(self->b, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	fill(out, sizeof(out), 6);
+	for (i = 0; i < 5; i++) {
+		size_t n = MAKE(TYPE_DATA, out, sizeof(out));
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(send(self->a, self->rec, n, 0) != (ssize_t)n);
+		if (i % 2)
+			ASSERT_EQ(POLLIN, poll_now(self->b, POLLIN, 20000));
+		ASSERT_EQ(sizeof(in), recv(self->b, in, sizeof(in), 0));
+		ASSERT_EQ(0, memcmp(in, out, sizeof(in)));
+		waitpid(pid, NULL, 0);
+	}
+}
+
+TEST_F(recv, buffers_of_every_size_get_every_byte_once)
+{
+	static unsigned char out[60000], in[60000];
+	size_t at, got = 0, step = 0;
+	pid_t pid;
+
+	fill(out, sizeof(out), 12);
+	pid = fork();
+	if (!pid) {
+		for (at = 0; at < sizeof(out); ) {
+			size_t len = 1 + at * 7 % 9000, n;
+
+			if (len > sizeof(out) - at)
+				len = sizeof(out) - at;
+			n = MAKE(TYPE_DATA, out + at, len);
+			if (send(self->a, self->rec, n, 0) != (ssize_t)n)
+				_exit(1);
+			at += len;
+		}
+		_exit(0);
+	}
+	while (got < sizeof(in)) {
+		size_t want = 1 + step++ * 131 % 7000;
+		ssize_t n;
+
+		if (want > sizeof(in) - got)
+			want = sizeof(in) - got;
+		n = recv(self->b, in + got, want, 0);
+		ASSERT_LT(0, n);
+		got += n;
+	}
+	EXPECT_EQ(0, memcmp(in, out, sizeof(in)));
+	waitpid(pid, NULL, 0);
+}
+
+TEST_F(recv, record_complete_before_the_key_is_announced)
+{
+	unsigned char rec[100], buf[16];
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	int a, b, ep = epoll_create1(0);
+	size_t n;
+
+	ASSERT_EQ(0, tcp_pair(AF_INET, &a, &b));
+	ASSERT_EQ(0, attach(b));
+	n = make_record(rec, variant->version, 0, TYPE_DATA, "early", 5, 0);
+	ASSERT_EQ(n, send(a, rec, n, 0));
+	usleep(20000);
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, b, &ev));
+	EXPECT_EQ(1, epoll_wait(ep, &ev, 1, 0));
+	EXPECT_EQ(0, epoll_wait(ep, &ev, 1, 0));
+	ASSERT_EQ(0, set_key(b, TLS_RX, variant->version,
+			     TLS_CIPHER_AES_GCM_128, 1));
+	EXPECT_EQ(1, epoll_wait(ep, &ev, 1, 1000));
+	EXPECT_EQ(5, recv(b, buf, sizeof(buf), MSG_DONTWAIT));
+	close(ep);
+	close(a);
+	close(b);
+}
+
+TEST_F(recv, end_of_file_is_0_and_hang_up_as_tcp)
+{
+	char buf[8];
+
+	SEND(TYPE_DATA, "bye", 3);
+	shutdown(self->a, SHUT_WR);
+	usleep(20000);
+	EXPECT_EQ(POLLIN | POLLRDHUP,
+		  poll_now(self->b, POLLIN | POLLRDHUP, 0));
+	EXPECT_EQ(3, recv(self->b, buf, sizeof(buf), 0));
+	EXPECT_EQ(0, recv(self->b, buf, sizeof(buf), 0));
+	EXPECT_EQ(0, recv(self->b, buf, sizeof(buf), 0));
+}
+
+TEST_F(recv, stream_cut_within_a_record_is_ebadmsg_not_the_end)
+{
+	char buf[8];
+	size_t n;
+
+	SEND(TYPE_DATA, "all", 3);
+	n = MAKE(TYPE_DATA, "cut", 3);
+	ASSERT_EQ(n - 1, send(self->a, self->rec, n - 1, 0));
+	shutdown(self->a, SHUT_WR);
+	EXPECT_EQ(3, recv(self->b, buf, sizeof(buf), 0));
+	EXPECT_EQ(-1, recv(self->b, buf, sizeof(buf), 0));
+	EXPECT_EQ(EBADMSG, errno);
+	EXPECT_EQ(-1, recv(self->b, buf, sizeof(buf), 0));
+	EXPECT_EQ(EBADMSG, errno);
+}
+
+TEST_F(recv, splice_moves_data_and_leaves_a_control_record)
+{
+	static unsigned char out[20000], in[20000];
+	int p[2], type;
+	size_t got = 0;
+	char buf[8];
+
+	fill(out, sizeof(out), 1);
+	ASSERT_EQ(0, pipe(p));
+	SEND(TYPE_DATA, out, 15000);
+	SEND(TYPE_DATA, "", 0);
+	SEND(TYPE_DATA, out + 15000, 5000);
+	SEND(TYPE_ALERT, "\1\0", 2);
+	usleep(20000);
+	while (got < sizeof(in)) {
+		ssize_t n = splice(self->b, NULL, p[1], NULL, 7777, 0);
+
+		ASSERT_LT(0, n);
+		ASSERT_EQ(n, read(p[0], in + got, n));
+		got += n;
+	}
+	EXPECT_EQ(0, memcmp(in, out, sizeof(in)));
+	EXPECT_EQ(-1, splice(self->b, NULL, p[1], NULL, 100, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(2, recv_type(self->b, &type, buf, sizeof(buf), 0));
+	EXPECT_EQ(TYPE_ALERT, type);
+	EXPECT_EQ(-1, splice(self->b, NULL, p[1], NULL, 100,
+			     SPLICE_F_NONBLOCK));
+	EXPECT_EQ(EAGAIN, errno);
+	close(p[0]);
+	close(p[1]);
+}
+
+TEST_F(recv, readers_in_several_processes_lose_nothing)
+{
+	enum { READERS = 4, TOTAL = 400000 };
+	static unsigned char buf[5000];
+	int p[2], r, status;
+	size_t at, n, sum = 0, part;
+
+	ASSERT_EQ(0, pipe(p));
+	for (r = 0; r < READERS; r++) {
+		if (!fork()) {
+			size_t got = 0;
+			ssize_t k;
+
+			close(self->a);
+			while ((k = recv(self->b, buf, 1777, 0)) > 0)
+				got += k;
+			_exit(k || write(p[1], &got, sizeof(got)) < 0);
+		}
+	}
+	for (at = 0; at < TOTAL; at += 4000) {
+		n = MAKE(TYPE_DATA, buf, 4000);
+		ASSERT_EQ(n, send(self->a, self->rec, n, 0));
+	}
+	shutdown(self->a, SHUT_WR);
+	for (r = 0; r < READERS; r++) {
+		wait(&status);
+		EXPECT_EQ(0, status);
+		ASSERT_EQ(sizeof(part), read(p[0], &part, sizeof(part)));
+		sum += part;
+	}
+	EXPECT_EQ(TOTAL, sum);
+	close(p[0]);
+	close(p[1]);
+}
+
+TEST(padded_and_control_records_of_tls13_are_decrypted_again)
+{
+	static unsigned char rec[RECORD_MAX * 2], out[1000], in[70000];
+	static const size_t pads[] = { 0, 1, 15, 16, 255, 5000, 15383 };
+	long retries = counter("TlsDecryptRetry");
+	size_t i, n, len;
+	int a, b;
+
+	ASSERT_EQ(0, raw_pair(TLS_1_3_VERSION, TLS_CIPHER_AES_GCM_128, &a,
+			      &b));
+	fill(out, sizeof(out), 3);
+	for (i = 0; i < 7; i++) {
+		len = sizeof(out);
+		n = make_record(rec, TLS_1_3_VERSION, i, TYPE_DATA, out, len,
+				pads[i]);
+		ASSERT_LT(0, n);
+		ASSERT_EQ(n, send(a, rec, n, 0));
+		ASSERT_EQ(len, recv(b, in, sizeof(in), 0));
+		ASSERT_EQ(0, memcmp(in, out, len));
+	}
+	EXPECT_LT(retries, counter("TlsDecryptRetry"));
+	close(a);
+	close(b);
+}
+
+TEST(hostile_padding_costs_less_than_a_tenth_more_decryptions)
+{
+	unsigned char rec[200], buf[100];
+	long before = counter("TlsDecryptRetry");
+	size_t n;
+	int a, b, i;
+
+	ASSERT_EQ(0, raw_pair(TLS_1_3_VERSION, TLS_CIPHER_AES_GCM_128, &a,
+			      &b));
+	for (i = 0; i < 1000; i++) {
+		/* Always padded; then padded after every honest stretch. */
+		n = make_record(rec, TLS_1_3_VERSION, i, TYPE_DATA, "x", 1,
+				i < 500 || i % 33 == 0);
+		ASSERT_EQ(n, send(a, rec, n, 0));
+		ASSERT_EQ(1, recv(b, buf, sizeof(buf), 0));
+	}
+	EXPECT_LT(before, counter("TlsDecryptRetry"));
+	EXPECT_GT(before + 100, counter("TlsDecryptRetry"));
+	close(a);
+	close(b);
+}
+
+TEST(key_update_stops_reading_until_the_new_key)
+{
+	static const unsigned char update[5] = { 24, 0, 0, 1, 0 };
+	unsigned char rec[200];
+	char buf[16];
+	size_t n;
+	int a, b, type;
+
+	ASSERT_EQ(0, raw_pair(TLS_1_3_VERSION, TLS_CIPHER_AES_GCM_128, &a,
+			      &b));
+	n = make_record(rec, TLS_1_3_VERSION, 0, TYPE_HANDSHAKE, update, 5, 0);
+	ASSERT_EQ(n, send(a, rec, n, 0));
+	/* The next record is under the new key, which numbers from 0. */
+	n = make_record(rec, TLS_1_3_VERSION, 0, TYPE_DATA, "new", 3, 0);
+	ASSERT_EQ(n, send(a, rec, n, 0));
+	usleep(20000);
+	EXPECT_EQ(5, recv_type(b, &type, buf, sizeof(buf), 0));
+	EXPECT_EQ(TYPE_HANDSHAKE, type);
+	EXPECT_EQ(0, poll_now(b, POLLIN, 20));
+	EXPECT_EQ(-1, recv(b, buf, sizeof(buf), 0));
+	EXPECT_EQ(EKEYEXPIRED, errno);
+	EXPECT_EQ(0, set_key(b, TLS_RX, TLS_1_3_VERSION,
+			     TLS_CIPHER_AES_GCM_128, 1));
+	EXPECT_EQ(POLLIN, poll_now(b, POLLIN, 0));
+	EXPECT_EQ(3, recv(b, buf, sizeof(buf), 0));
+	close(a);
+	close(b);
+}
+
+TEST_HARNESS_MAIN

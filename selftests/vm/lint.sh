@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# lint.sh: checkpatch --strict, sparse and W=1 on the module; silent when well.
+
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+source=$("$VM_DIR/fetch.sh" source)
+kernel=$("$VM_DIR/build.sh" release)
+failed=0
+
+cd "$TOP"
+# Two rules that hold for patches to the kernel only: a change to MAINTAINERS,
+# and types of user headers in a header for users.
+"$source/scripts/checkpatch.pl" --no-tree --strict --terse --show-types \
+	--no-summary --ignore FILE_PATH_CHANGES,PREFER_KERNEL_TYPES \
+	--ignore CONFIG_DESCRIPTION \
+	-f ./*.c ./*.h tests/*.c include/net/*.h include/uapi/linux/*.h \
+	Kconfig Makefile || failed=1
+
+KFLAGS="W=1 C=2" "$VM_DIR/module.sh" "$kernel" lint >/dev/null || failed=1
+[ $failed = 0 ] || die "lint found something: see above"
+say "lint: nothing found"

@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# suite.sh DIR PROGRAM...: in the guest, run KUnit and the programs; their TAP
+# goes to DIR.
+
+dir=$1
+shift
+failed=0
+
+modprobe tls_kunit || failed=1
+for suite in tls_record tls_strp; do
+	# KUnit indents a suite's own lines by four.
+	sed -n 's/^    \(1\.\.\|ok \|not ok \|# \)/\1/p' \
+		/sys/kernel/debug/kunit/$suite/results > "$dir/$suite"
+done
+rmmod tls_kunit
+
+for program; do
+	echo "$program"
+	/build/bin/"$program" > "$dir/$program" 2>&1 || failed=1
+done
+
+# Nobody uses the module any more: it goes, and comes back by its alias.
+rmmod tls && modprobe tcp-ulp-tls && [ -e /proc/net/tls_stat ] || failed=1
+exit $failed
