@@ -7,7 +7,6 @@
 #ifndef _TLS_COMPAT_H
 #define _TLS_COMPAT_H
 
-#include <linux/version.h>
 #include <net/tls.h>
 
 /*
@@ -18,13 +17,6 @@
 #if defined(MODULE) && defined(CONFIG_64BIT)
 static_assert(offsetof(struct tls_context, priv_ctx_tx) == 40);
 static_assert(offsetof(struct tls_context, priv_ctx_rx) == 48);
-#endif
-
-/* Socket diag tells since 6.17 whether the asker may see everything. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
-#define TLS_DIAG_ARGS	, bool net_admin
-#else
-#define TLS_DIAG_ARGS
 #endif
 
 #endif /* _TLS_COMPAT_H */

@@ -614,9 +614,10 @@ static int tls_init(struct sock *sk)
 	}
 
 	write_lock_bh(&sk->sk_callback_lock);
-	/* The context is there before any operation that looks for it. */
 	rcu_assign_pointer(icsk->icsk_ulp_data, ctx);
+	/* The context is there before any operation that looks for it. */
 	smp_store_release(&sk->sk_prot, (struct proto *)&ctx->ops->proto);
+	/* The same, for those who come through the socket. */
 	smp_store_release(&sk->sk_socket->ops, &ctx->ops->proto_ops);
 	write_unlock_bh(&sk->sk_callback_lock);
 	return 0;
@@ -659,7 +660,7 @@ static int diag_mode(u8 conf)
 	}
 }
 
-static int tls_diag(struct sock *sk, struct sk_buff *skb TLS_DIAG_ARGS)
+static int tls_diag(struct sock *sk, struct sk_buff *skb)
 {
 	const struct tls_context *ctx;
 	struct nlattr *nest;
@@ -702,16 +703,13 @@ full:
 	return -EMSGSIZE;
 }
 
-static size_t tls_diag_size(const struct sock *sk TLS_DIAG_ARGS)
+static size_t tls_diag_size(const struct sock *sk)
 {
-	return nla_total_size(0) +		/* INET_ULP_INFO_TLS */
-	       nla_total_size(sizeof(u16)) +	/* TLS_INFO_VERSION */
-	       nla_total_size(sizeof(u16)) +	/* TLS_INFO_CIPHER */
-	       nla_total_size(sizeof(u16)) +	/* TLS_INFO_TXCONF */
-	       nla_total_size(sizeof(u16)) +	/* TLS_INFO_RXCONF */
-	       nla_total_size(0) +		/* TLS_INFO_ZC_RO_TX */
-	       nla_total_size(0) +		/* TLS_INFO_RX_NO_PAD */
-	       nla_total_size(sizeof(u16));	/* TLS_INFO_TX_MAX_PAYLOAD_LEN */
+	const size_t number = nla_total_size(sizeof(u16));
+	const size_t flag = nla_total_size(0);
+
+	/* The nest; version, cipher, two modes, maximum payload; two flags. */
+	return flag + 5 * number + 2 * flag;
 }
 
 static struct tcp_ulp_ops tls_ulp_ops __read_mostly = {

@@ -25,30 +25,32 @@
 		__VA_ARGS__						\
 	}
 
-#define CHECK_CIPHER(nr, st)						\
-	static_assert(nr##_SALT_SIZE + nr##_IV_SIZE == TLS_NONCE_SIZE);	\
-	static_assert(nr##_KEY_SIZE <= TLS_MAX_KEY_SIZE);		\
-	static_assert(nr##_TAG_SIZE == TLS_TAG_SIZE);			\
-	static_assert(nr##_REC_SEQ_SIZE == sizeof(u64));		\
-	static_assert(sizeof(struct st) <= TLS_MAX_INFO_SIZE);		\
-	static_assert(offsetof(struct st, iv) ==			\
-		      sizeof(struct tls_crypto_info));			\
-	static_assert(offsetof(struct st, key) ==			\
-		      offsetof(struct st, iv) + nr##_IV_SIZE);		\
-	static_assert(offsetof(struct st, salt) ==			\
-		      offsetof(struct st, key) + nr##_KEY_SIZE);	\
-	static_assert(offsetof(struct st, rec_seq) ==			\
-		      offsetof(struct st, salt) + nr##_SALT_SIZE)
+/* Its sizes are what the code counts on, and nothing stands between. */
+#define CIPHER_IS_LAID_OUT(nr, st) (					\
+	sizeof(struct st) == sizeof(struct tls_crypto_info) +		\
+		nr##_IV_SIZE + nr##_KEY_SIZE + nr##_SALT_SIZE +		\
+		nr##_REC_SEQ_SIZE &&					\
+	nr##_SALT_SIZE + nr##_IV_SIZE == TLS_NONCE_SIZE &&		\
+	nr##_KEY_SIZE <= TLS_MAX_KEY_SIZE &&				\
+	nr##_TAG_SIZE == TLS_TAG_SIZE &&				\
+	nr##_REC_SEQ_SIZE == sizeof(u64))
 
-CHECK_CIPHER(TLS_CIPHER_AES_GCM_128, tls12_crypto_info_aes_gcm_128);
-CHECK_CIPHER(TLS_CIPHER_AES_GCM_256, tls12_crypto_info_aes_gcm_256);
-CHECK_CIPHER(TLS_CIPHER_AES_CCM_128, tls12_crypto_info_aes_ccm_128);
-CHECK_CIPHER(TLS_CIPHER_CHACHA20_POLY1305,
-	     tls12_crypto_info_chacha20_poly1305);
-CHECK_CIPHER(TLS_CIPHER_SM4_GCM, tls12_crypto_info_sm4_gcm);
-CHECK_CIPHER(TLS_CIPHER_SM4_CCM, tls12_crypto_info_sm4_ccm);
-CHECK_CIPHER(TLS_CIPHER_ARIA_GCM_128, tls12_crypto_info_aria_gcm_128);
-CHECK_CIPHER(TLS_CIPHER_ARIA_GCM_256, tls12_crypto_info_aria_gcm_256);
+static_assert(CIPHER_IS_LAID_OUT(TLS_CIPHER_AES_GCM_128,
+				 tls12_crypto_info_aes_gcm_128));
+static_assert(CIPHER_IS_LAID_OUT(TLS_CIPHER_AES_GCM_256,
+				 tls12_crypto_info_aes_gcm_256));
+static_assert(CIPHER_IS_LAID_OUT(TLS_CIPHER_AES_CCM_128,
+				 tls12_crypto_info_aes_ccm_128));
+static_assert(CIPHER_IS_LAID_OUT(TLS_CIPHER_CHACHA20_POLY1305,
+				 tls12_crypto_info_chacha20_poly1305));
+static_assert(CIPHER_IS_LAID_OUT(TLS_CIPHER_SM4_GCM,
+				 tls12_crypto_info_sm4_gcm));
+static_assert(CIPHER_IS_LAID_OUT(TLS_CIPHER_SM4_CCM,
+				 tls12_crypto_info_sm4_ccm));
+static_assert(CIPHER_IS_LAID_OUT(TLS_CIPHER_ARIA_GCM_128,
+				 tls12_crypto_info_aria_gcm_128));
+static_assert(CIPHER_IS_LAID_OUT(TLS_CIPHER_ARIA_GCM_256,
+				 tls12_crypto_info_aria_gcm_256));
 
 static const struct tls_cipher ciphers[] = {
 	CIPHER(TLS_CIPHER_AES_GCM_128, tls12_crypto_info_aes_gcm_128,

@@ -10,58 +10,58 @@
 struct sock;
 
 DECLARE_EVENT_CLASS(tls_record,
-	TP_PROTO(const struct sock *sk, u8 type, unsigned int len, u64 seq),
-	TP_ARGS(sk, type, len, seq),
-	TP_STRUCT__entry(
-		__field(const void *, sk)
-		__field(u64, seq)
-		__field(unsigned int, len)
-		__field(u8, type)
-	),
-	TP_fast_assign(
-		__entry->sk = sk;
-		__entry->seq = seq;
-		__entry->len = len;
-		__entry->type = type;
-	),
-	TP_printk("sk=%p seq=%llu type=%u len=%u", __entry->sk, __entry->seq,
-		  __entry->type, __entry->len)
+		    TP_PROTO(const struct sock *sk, u8 type, unsigned int len,
+			     u64 seq),
+		    TP_ARGS(sk, type, len, seq),
+		    TP_STRUCT__entry(__field(const void *, sk)
+				     __field(u64, seq)
+				     __field(unsigned int, len)
+				     __field(u8, type)
+		    ),
+		    TP_fast_assign(__entry->sk = sk;
+				   __entry->seq = seq;
+				   __entry->len = len;
+				   __entry->type = type;
+		    ),
+		    TP_printk("sk=%p seq=%llu type=%u len=%u", __entry->sk,
+			      __entry->seq, __entry->type, __entry->len)
 );
 
 /* A record was encrypted; @len counts its plaintext. */
 DEFINE_EVENT(tls_record, tls_record_sent,
-	TP_PROTO(const struct sock *sk, u8 type, unsigned int len, u64 seq),
-	TP_ARGS(sk, type, len, seq)
+	     TP_PROTO(const struct sock *sk, u8 type, unsigned int len,
+		      u64 seq),
+	     TP_ARGS(sk, type, len, seq)
 );
 
 /* A record was verified. */
 DEFINE_EVENT(tls_record, tls_record_received,
-	TP_PROTO(const struct sock *sk, u8 type, unsigned int len, u64 seq),
-	TP_ARGS(sk, type, len, seq)
+	     TP_PROTO(const struct sock *sk, u8 type, unsigned int len,
+		      u64 seq),
+	     TP_ARGS(sk, type, len, seq)
 );
 
 /* A record was not what was predicted, and is decrypted again. */
 DEFINE_EVENT(tls_record, tls_decrypt_retry,
-	TP_PROTO(const struct sock *sk, u8 type, unsigned int len, u64 seq),
-	TP_ARGS(sk, type, len, seq)
+	     TP_PROTO(const struct sock *sk, u8 type, unsigned int len,
+		      u64 seq),
+	     TP_ARGS(sk, type, len, seq)
 );
 
 /* A direction has failed for good. */
 TRACE_EVENT(tls_abort,
-	TP_PROTO(const struct sock *sk, bool rx, int err),
-	TP_ARGS(sk, rx, err),
-	TP_STRUCT__entry(
-		__field(const void *, sk)
-		__field(bool, rx)
-		__field(int, err)
-	),
-	TP_fast_assign(
-		__entry->sk = sk;
-		__entry->rx = rx;
-		__entry->err = err;
-	),
-	TP_printk("sk=%p %s err=%d", __entry->sk, __entry->rx ? "rx" : "tx",
-		  __entry->err)
+	    TP_PROTO(const struct sock *sk, bool rx, int err),
+	    TP_ARGS(sk, rx, err),
+	    TP_STRUCT__entry(__field(const void *, sk)
+			     __field(bool, rx)
+			     __field(int, err)
+	    ),
+	    TP_fast_assign(__entry->sk = sk;
+			   __entry->rx = rx;
+			   __entry->err = err;
+	    ),
+	    TP_printk("sk=%p %s err=%d", __entry->sk,
+		      __entry->rx ? "rx" : "tx", __entry->err)
 );
 
 #endif /* _TLS_TRACE_H */

@@ -33,11 +33,6 @@ static const struct {
 
 static const u16 versions[] = { TLS_1_2_VERSION, TLS_1_3_VERSION };
 
-#define for_each_framing(f, i, v)					\
-	for (i = 0; i < ARRAY_SIZE(ciphers); i++)			\
-		for (v = 0; v < ARRAY_SIZE(versions); v++)		\
-			if (framing_of(&(f), i, versions[v]))
-
 /* Bytes that tell where they come from: IV 1.., key 0x40.., salt 0xa0.. */
 static void fill_info(unsigned int i, u16 version, u64 seq, u8 *info)
 {
@@ -57,16 +52,34 @@ static void fill_info(unsigned int i, u16 version, u64 seq, u8 *info)
 	put_unaligned_be64(seq, at);
 }
 
-static bool framing_of(struct tls_framing *f, unsigned int i, u16 version)
+/* A framing, and which cipher it is of. */
+struct case_framing {
+	struct tls_framing f;
+	unsigned int cipher;
+	unsigned int version;
+};
+
+/* On to the next version, then the next cipher; false after the last. */
+static bool next_framing(struct case_framing *c)
 {
-	const struct tls_cipher *c = tls_cipher_find(version, ciphers[i].type);
 	u8 info[TLS_MAX_INFO_SIZE];
 
-	if (!c)
-		return false;
-	fill_info(i, version, 0x1122334455667788ULL, info);
-	tls_framing_init(f, c, version, info);
-	return true;
+	for (; c->cipher < ARRAY_SIZE(ciphers); c->cipher++, c->version = 0) {
+		while (c->version < ARRAY_SIZE(versions)) {
+			u16 version = versions[c->version++];
+			const struct tls_cipher *cipher;
+
+			cipher = tls_cipher_find(version,
+						 ciphers[c->cipher].type);
+			if (!cipher)
+				continue;
+			fill_info(c->cipher, version, 0x1122334455667788ULL,
+				  info);
+			tls_framing_init(&c->f, cipher, version, info);
+			return true;
+		}
+	}
+	return false;
 }
 
 static bool explicit_in(const struct tls_framing *f)
@@ -107,31 +120,31 @@ static void cipher_table_has_each_cipher_and_no_other(struct kunit *test)
 static void nonce_follows_the_rfc_of_each_cipher(struct kunit *test)
 {
 	static const u8 wire[8] = { 9, 8, 7, 6, 5, 4, 3, 2 };
-	struct tls_framing f;
-	unsigned int i, v, n;
+	struct case_framing c = {};
+	unsigned int n;
 
-	for_each_framing(f, i, v) {
+	while (next_framing(&c)) {
 		u8 iv[TLS_MAX_IV_SIZE], want[12];
-		u8 *nonce = ciphers[i].ccm ? iv + 1 : iv;
+		u8 *nonce = ciphers[c.cipher].ccm ? iv + 1 : iv;
 		u8 seq[8];
 
 		memset(iv, 0xee, sizeof(iv));
-		tls_record_iv(&f, explicit_in(&f) ? wire : NULL, iv);
+		tls_record_iv(&c.f, explicit_in(&c.f) ? wire : NULL, iv);
 
-		if (ciphers[i].explicit_nonce)
+		if (ciphers[c.cipher].explicit_nonce)
 			for (n = 0; n < 12; n++)
 				want[n] = n < 4 ? 0xa0 + n : n - 3;
 		else
 			for (n = 0; n < 12; n++)
 				want[n] = 1 + n;
-		put_unaligned_be64(f.seq, seq);
+		put_unaligned_be64(c.f.seq, seq);
 		for (n = 0; n < 8; n++)
-			if (explicit_in(&f))
+			if (explicit_in(&c.f))
 				want[4 + n] = wire[n];
 			else
 				want[4 + n] ^= seq[n];
 		KUNIT_EXPECT_MEMEQ(test, nonce, want, 12);
-		if (ciphers[i].ccm) {
+		if (ciphers[c.cipher].ccm) {
 			/* A length field of 3 bytes: L' = 2. */
 			KUNIT_EXPECT_EQ(test, iv[0], 2);
 			KUNIT_EXPECT_EQ(test, iv[13] | iv[14] | iv[15], 0);
@@ -141,18 +154,18 @@ static void nonce_follows_the_rfc_of_each_cipher(struct kunit *test)
 
 static void nonce_never_repeats_while_sending(struct kunit *test)
 {
-	struct tls_framing f;
-	unsigned int i, v, n;
+	struct case_framing c = {};
+	unsigned int n;
 
-	for_each_framing(f, i, v) {
+	while (next_framing(&c)) {
 		u8 before[TLS_MAX_IV_SIZE], after[TLS_MAX_IV_SIZE];
 
 		memset(before, 0, sizeof(before));
 		memset(after, 0, sizeof(after));
-		tls_record_iv(&f, NULL, before);
+		tls_record_iv(&c.f, NULL, before);
 		for (n = 0; n < 300; n++) {
-			tls_framing_advance(&f);
-			tls_record_iv(&f, NULL, after);
+			tls_framing_advance(&c.f);
+			tls_record_iv(&c.f, NULL, after);
 			KUNIT_ASSERT_NE(test, memcmp(before, after,
 						     sizeof(before)), 0);
 			memcpy(before, after, sizeof(before));
@@ -162,25 +175,23 @@ static void nonce_never_repeats_while_sending(struct kunit *test)
 
 static void sequence_number_does_not_wrap(struct kunit *test)
 {
-	struct tls_framing f;
-	unsigned int i, v;
+	struct case_framing c = {};
 
-	for_each_framing(f, i, v) {
-		f.seq = U64_MAX - 1;
-		tls_framing_advance(&f);
-		KUNIT_EXPECT_FALSE(test, f.exhausted);
-		KUNIT_EXPECT_EQ(test, f.seq, U64_MAX);
-		tls_framing_advance(&f);
-		KUNIT_EXPECT_TRUE(test, f.exhausted);
+	while (next_framing(&c)) {
+		c.f.seq = U64_MAX - 1;
+		tls_framing_advance(&c.f);
+		KUNIT_EXPECT_FALSE(test, c.f.exhausted);
+		KUNIT_EXPECT_EQ(test, c.f.seq, U64_MAX);
+		tls_framing_advance(&c.f);
+		KUNIT_EXPECT_TRUE(test, c.f.exhausted);
 	}
 }
 
 static void additional_data_follows_the_rfc_of_each_version(struct kunit *test)
 {
-	struct tls_framing f;
-	unsigned int i, v;
+	struct case_framing c = {};
 
-	for_each_framing(f, i, v) {
+	while (next_framing(&c)) {
 		static const u8 want12[13] = {
 			0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88,
 			TLS_RECORD_TYPE_ALERT, 3, 3, 0x12, 0x34,
@@ -191,8 +202,8 @@ static void additional_data_follows_the_rfc_of_each_version(struct kunit *test)
 		u8 aad[TLS_AAD_SPACE_SIZE];
 		size_t n;
 
-		n = tls_record_aad(&f, TLS_RECORD_TYPE_ALERT, 0x1234, aad);
-		if (f.version == TLS_1_2_VERSION) {
+		n = tls_record_aad(&c.f, TLS_RECORD_TYPE_ALERT, 0x1234, aad);
+		if (c.f.version == TLS_1_2_VERSION) {
 			KUNIT_ASSERT_EQ(test, n, sizeof(want12));
 			KUNIT_EXPECT_MEMEQ(test, aad, want12, n);
 		} else {
@@ -204,24 +215,24 @@ static void additional_data_follows_the_rfc_of_each_version(struct kunit *test)
 
 static void header_of_every_length_is_parsed_back(struct kunit *test)
 {
-	struct tls_framing f;
-	unsigned int i, v, len;
+	struct case_framing c = {};
+	unsigned int len;
 
-	for_each_framing(f, i, v) {
-		for (len = f.tail; len <= TLS_MAX_PAYLOAD_SIZE + f.tail;
+	while (next_framing(&c)) {
+		for (len = c.f.tail; len <= TLS_MAX_PAYLOAD_SIZE + c.f.tail;
 		     len++) {
 			u8 header[TLS_HEADER_SIZE + TLS_EXPLICIT_NONCE_SIZE];
 			struct tls_record rec;
 
-			tls_record_header(&f, TLS_RECORD_TYPE_DATA, len,
+			tls_record_header(&c.f, TLS_RECORD_TYPE_DATA, len,
 					  header);
 			KUNIT_ASSERT_EQ(test, 0,
-					tls_record_parse(&f, header, &rec));
+					tls_record_parse(&c.f, header, &rec));
 			KUNIT_ASSERT_EQ(test, rec.text_len, len);
 			KUNIT_ASSERT_EQ(test, rec.full_len,
-					f.prepend + len + TLS_TAG_SIZE);
+					c.f.prepend + len + TLS_TAG_SIZE);
 			KUNIT_ASSERT_EQ(test, rec.type, TLS_RECORD_TYPE_DATA);
-			if (explicit_in(&f))
+			if (explicit_in(&c.f))
 				KUNIT_ASSERT_MEMEQ(test, header + 5,
 						   "\1\2\3\4\5\6\7\10", 8);
 		}
@@ -230,12 +241,12 @@ static void header_of_every_length_is_parsed_back(struct kunit *test)
 
 static void header_of_every_length_is_judged(struct kunit *test)
 {
-	struct tls_framing f;
-	unsigned int i, v, len;
+	struct case_framing c = {};
+	unsigned int len;
 
-	for_each_framing(f, i, v) {
-		unsigned int least = 16 + (explicit_in(&f) ? 8 : 0) +
-				     (f.version == TLS_1_3_VERSION ? 1 : 0);
+	while (next_framing(&c)) {
+		unsigned int least = 16 + (explicit_in(&c.f) ? 8 : 0) +
+				     (c.f.version == TLS_1_3_VERSION ? 1 : 0);
 
 		for (len = 0; len <= U16_MAX; len++) {
 			u8 header[5] = { TLS_RECORD_TYPE_DATA, 3, 3 };
@@ -245,30 +256,30 @@ static void header_of_every_length_is_judged(struct kunit *test)
 
 			put_unaligned_be16(len, header + 3);
 			KUNIT_ASSERT_EQ(test, want,
-					tls_record_parse(&f, header, &rec));
+					tls_record_parse(&c.f, header, &rec));
 			/* A wrong version is told when the length is right. */
 			header[2] ^= 1;
 			want = want == -EMSGSIZE ? want : -EINVAL;
 			KUNIT_ASSERT_EQ(test, want,
-					tls_record_parse(&f, header, &rec));
+					tls_record_parse(&c.f, header, &rec));
 		}
 	}
 }
 
 static void tls13_record_must_look_like_data(struct kunit *test)
 {
-	struct tls_framing f;
-	unsigned int i, v, type;
+	struct case_framing c = {};
+	unsigned int type;
 
-	for_each_framing(f, i, v) {
+	while (next_framing(&c)) {
 		for (type = 0; type <= U8_MAX; type++) {
 			u8 header[5] = { type, 3, 3, 0, 100 };
 			struct tls_record rec;
-			int want = f.version == TLS_1_3_VERSION &&
+			int want = c.f.version == TLS_1_3_VERSION &&
 				   type != TLS_RECORD_TYPE_DATA ? -EBADMSG : 0;
 
 			KUNIT_EXPECT_EQ(test, want,
-					tls_record_parse(&f, header, &rec));
+					tls_record_parse(&c.f, header, &rec));
 		}
 	}
 }
@@ -291,26 +302,25 @@ static void padding_is_skipped_to_the_content_type(struct kunit *test)
 
 static void exported_state_is_what_was_set(struct kunit *test)
 {
-	unsigned int i, v;
-	struct tls_framing f;
+	struct case_framing c = {};
 
-	for_each_framing(f, i, v) {
+	while (next_framing(&c)) {
 		u8 want[TLS_MAX_INFO_SIZE] = {}, got[TLS_MAX_INFO_SIZE] = {};
-		size_t key_at = 4 + (ciphers[i].explicit_nonce ? 8 : 12);
+		size_t key_at = 4 + (ciphers[c.cipher].explicit_nonce ? 8 : 12);
 
-		fill_info(i, versions[v], 0x1122334455667788ULL, want);
-		tls_framing_export(&f, got);
+		fill_info(c.cipher, c.f.version, 0x1122334455667788ULL, want);
+		tls_framing_export(&c.f, got);
 		/* All but the key, which framing does not know. */
-		memset(want + key_at, 0, ciphers[i].key_size);
-		KUNIT_EXPECT_MEMEQ(test, got, want, ciphers[i].info_size);
+		memset(want + key_at, 0, ciphers[c.cipher].key_size);
+		KUNIT_EXPECT_MEMEQ(test, got, want, ciphers[c.cipher].info_size);
 
-		tls_framing_advance(&f);
-		tls_framing_export(&f, got);
+		tls_framing_advance(&c.f);
+		tls_framing_export(&c.f, got);
 		put_unaligned_be64(0x1122334455667789ULL,
-				   want + ciphers[i].info_size - 8);
-		if (explicit_in(&f))
+				   want + ciphers[c.cipher].info_size - 8);
+		if (explicit_in(&c.f))
 			want[4 + 7]++;
-		KUNIT_EXPECT_MEMEQ(test, got, want, ciphers[i].info_size);
+		KUNIT_EXPECT_MEMEQ(test, got, want, ciphers[c.cipher].info_size);
 	}
 }
 

@@ -93,7 +93,7 @@ static void receive(struct kunit *test, enum shape shape, unsigned int len,
 	t->tp->rcv_nxt += len;
 }
 
-/* What tls_strp_done() does, without the acknowledgement. */
+/* What tls_strp_done() does, without the acknowledgment. */
 static void consume(struct strp_test *t, unsigned int len)
 {
 	struct sk_buff *skb;
