@@ -260,6 +260,17 @@ static void set_prot_info(struct tls_context *ctx,
 	WRITE_ONCE(p->cipher_type, f->cipher->type);
 }
 
+/* BPF's hold on a socket ends only with ours, or before it: see tls_update(). */
+static bool is_in_sockmap(const struct sock *sk)
+{
+	bool is;
+
+	rcu_read_lock();
+	is = sk_psock(sk);
+	rcu_read_unlock();
+	return is;
+}
+
 /* TLS_TX and TLS_RX; socket lock owned. */
 static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 		       bool tx)
@@ -273,7 +284,7 @@ static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 	struct tls_key *key = NULL;
 	int err;
 
-	if (sk_psock(sk))
+	if (is_in_sockmap(sk))
 		return -EINVAL;
 	if (optlen < sizeof(head))
 		return -EINVAL;
@@ -616,7 +627,7 @@ static int tls_init(struct sock *sk)
 	write_lock_bh(&sk->sk_callback_lock);
 	rcu_assign_pointer(icsk->icsk_ulp_data, ctx);
 	/* The context is there before any operation that looks for it. */
-	smp_store_release(&sk->sk_prot, (struct proto *)&ctx->ops->proto);
+	smp_store_release(&sk->sk_prot, &ctx->ops->proto);
 	/* The same, for those who come through the socket. */
 	smp_store_release(&sk->sk_socket->ops, &ctx->ops->proto_ops);
 	write_unlock_bh(&sk->sk_callback_lock);
@@ -631,10 +642,16 @@ static void tls_update(struct sock *sk, struct proto *base,
 		       void (*write_space)(struct sock *sk))
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
-	const struct tls_ops *ops = NULL;
+	struct tls_ops *ops = NULL;
 
-	if (ctx)
+	if (ctx) {
 		ops = tls_ops_get(base, ctx->ops->base_ops);
+		/*
+		 * The core has just changed this in the table that the socket
+		 * shares with others, as it would in a table of its own.
+		 */
+		WRITE_ONCE(ctx->ops->proto.unhash, ctx->ops->base->unhash);
+	}
 	WRITE_ONCE(sk->sk_write_space, write_space);
 	if (!ops) {
 		/* The base alone is safe; tls_release() frees the context. */
@@ -643,7 +660,7 @@ static void tls_update(struct sock *sk, struct proto *base,
 	}
 	ctx->sk_proto = base;
 	ctx->ops = ops;
-	sock_replace_proto(sk, (struct proto *)&ops->proto);
+	sock_replace_proto(sk, &ops->proto);
 }
 
 /* ---- socket diag; under RCU, without the socket lock ---- */
@@ -742,7 +759,6 @@ static void __exit tls_module_exit(void)
 	tcp_unregister_ulp(&tls_ulp_ops);
 	list_for_each_entry_safe(ops, next, &tls_ops_list, list)
 		kfree(ops);
-	rcu_barrier();
 	tls_proc_exit();
 }
 

@@ -98,7 +98,7 @@ static ssize_t good_record(uint16_t version, uint16_t cipher,
 	return n;
 }
 
-TEST_F(garbage, random_bytes_are_refused)
+TEST_F_TIMEOUT(garbage, random_bytes_are_refused, 120)
 {
 	unsigned char buf[4096];
 	unsigned int round, i;
@@ -154,7 +154,7 @@ TEST_F(garbage, wrong_version_is_einval)
 	EXPECT_REFUSED(self->b, EINVAL);
 }
 
-TEST_F(garbage, flipped_bit_anywhere_delivers_nothing)
+TEST_F_TIMEOUT(garbage, flipped_bit_anywhere_delivers_nothing, 120)
 {
 	unsigned char rec[256];
 	ssize_t n, bit;
@@ -231,7 +231,8 @@ TEST_F(garbage, truncated_stream_is_refused_at_every_byte)
 	}
 }
 
-TEST_F(garbage, one_byte_a_segment_of_the_largest_record)
+/* 16,406 segments take their time on a debug kernel. */
+TEST_F_TIMEOUT(garbage, one_byte_a_segment_of_the_largest_record, 600)
 {
 	static unsigned char rec[RECORD_MAX + 64], in[RECORD_MAX], text[RECORD_MAX];
 	ssize_t n, i;

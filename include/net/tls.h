@@ -83,7 +83,7 @@ struct tls_context {
 	void *priv_ctx_rx;
 
 	u16 tx_max_payload;
-	const struct tls_ops *ops;
+	struct tls_ops *ops;
 	struct rcu_head rcu;
 };
 
