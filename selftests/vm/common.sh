@@ -4,6 +4,9 @@
 
 set -euo pipefail
 
+# Under make, its flags are not for the makes that these scripts run.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+
 VM_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 TOP=$(cd -- "$VM_DIR/../.." && pwd)
 
