@@ -249,7 +249,7 @@ int tls_key_seal(struct tls_key *key, struct scatterlist *src,
 		 struct scatterlist *dst, u8 type, size_t text_len, gfp_t gfp);
 int tls_key_open(struct tls_key *key, struct scatterlist *src,
 		 struct scatterlist *dst, const struct tls_record *rec,
-		 const u8 *explicit_nonce);
+		 const u8 *explicit_nonce, gfp_t gfp);
 
 /* ---- the engines: what tls_main knows of them ---- */
 

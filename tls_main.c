@@ -45,12 +45,24 @@ static DEFINE_SPINLOCK(tls_ops_lock);
 
 static int tls_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 {
-	struct tls_context *ctx = tls_get_ctx(sk);
-	struct tls_tx *tx = tls_tx(ctx);
+	const struct proto *base;
+	struct tls_context *ctx;
+	struct tls_tx *tx = NULL;
 	int ret;
 
+	/*
+	 * BPF's worker may come while the socket closes: then the context has
+	 * gone, and there never was a key.
+	 */
+	rcu_read_lock();
+	ctx = rcu_dereference(inet_csk(sk)->icsk_ulp_data);
+	base = ctx ? READ_ONCE(ctx->sk_proto) : READ_ONCE(sk->sk_prot);
+	if (ctx)
+		tx = tls_tx(ctx);
+	rcu_read_unlock();
+
 	if (!tx)
-		return ctx->sk_proto->sendmsg(sk, msg, size);
+		return base->sendmsg(sk, msg, size);
 	lock_sock(sk);
 	ret = tx->ops->sendmsg(sk, tx, msg, size);
 	release_sock(sk);
@@ -127,6 +139,14 @@ static int tls_read_skb(struct sock *sk, skb_read_actor_t actor)
 
 	return tls_rx(ctx) ? -EOPNOTSUPP :
 			     ctx->ops->base_ops->read_skb(sk, actor);
+}
+
+/* How much there is to read is not known before it is decrypted. */
+static int tls_peek_len(struct socket *sock)
+{
+	struct tls_context *ctx = tls_get_ctx(sock->sk);
+
+	return tls_rx(ctx) ? INT_MAX : ctx->ops->base_ops->peek_len(sock);
 }
 
 static __poll_t tls_poll(struct file *file, struct socket *sock,
@@ -484,6 +504,8 @@ static void tls_detach(struct sock *sk, struct tls_context *ctx)
 	write_lock_bh(&sk->sk_callback_lock);
 	if (sk->sk_prot == &ctx->ops->proto)
 		WRITE_ONCE(sk->sk_prot, ctx->sk_proto);
+	if (sk->sk_socket && sk->sk_socket->ops == &ctx->ops->proto_ops)
+		WRITE_ONCE(sk->sk_socket->ops, ctx->ops->base_ops);
 	if (tx && sk->sk_write_space == tls_write_space)
 		WRITE_ONCE(sk->sk_write_space, ctx->sk_write_space);
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
@@ -540,9 +562,10 @@ static void make_proto_ops(struct proto_ops *to, const struct proto_ops *base)
 	to->read_sock = tls_read_sock;
 	to->read_skb = tls_read_skb;
 	to->sendmsg_locked = tls_sendmsg_locked;
-	/* Ciphertext is not for mapping, nor its length for telling. */
+	to->peek_len = tls_peek_len;
+	/* Ciphertext is not for mapping, nor its offset for peeking. */
 	to->mmap = sock_no_mmap;
-	to->peek_len = NULL;
+	to->set_peek_off = NULL;
 }
 
 static void make_proto(struct proto *to, const struct proto *base)
@@ -658,7 +681,7 @@ static void tls_update(struct sock *sk, struct proto *base,
 		sock_replace_proto(sk, base);
 		return;
 	}
-	ctx->sk_proto = base;
+	WRITE_ONCE(ctx->sk_proto, base);
 	ctx->ops = ops;
 	sock_replace_proto(sk, &ops->proto);
 }

@@ -122,7 +122,8 @@ EXPORT_SYMBOL_IF_KUNIT(tls_strp_copy);
  * Socket lock held, and for as long as @sg is used; any context.
  *
  * Return: entries used, the end not marked; -EMSGSIZE when the bytes are in
- * more pieces than that; -ENODATA when the stream ends before.
+ * more pieces than that; -ENODATA when the stream ends before; -EFAULT when
+ * the bytes are in a device's memory.
  */
 int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
 		 unsigned int len, struct scatterlist *sg, int nents)
@@ -137,6 +138,8 @@ int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
 
 		if (used == nents)
 			return -EMSGSIZE;
+		if (!skb_frags_readable(c.skb))
+			return -EFAULT;
 		ret = skb_to_sgvec_nomark(c.skb, sg + used, c.offset, n);
 		if (ret < 0)
 			return ret;

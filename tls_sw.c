@@ -152,6 +152,7 @@ int tls_key_seal(struct tls_key *key, struct scatterlist *src,
  * @dst: entry 0 free for the additional data, then room for the text
  * @rec: the record's header
  * @explicit_nonce: what follows its header
+ * @gfp: whether the cipher may sleep for memory
  *
  * Goes on to the next record only when this one is authentic. @src is never
  * written, so a record can be tried again.
@@ -163,7 +164,7 @@ int tls_key_seal(struct tls_key *key, struct scatterlist *src,
  */
 int tls_key_open(struct tls_key *key, struct scatterlist *src,
 		 struct scatterlist *dst, const struct tls_record *rec,
-		 const u8 *explicit_nonce)
+		 const u8 *explicit_nonce, gfp_t gfp)
 {
 	struct tls_framing *f = &key->framing;
 	size_t aad_len;
@@ -177,7 +178,7 @@ int tls_key_open(struct tls_key *key, struct scatterlist *src,
 	sg_set_buf(&dst[0], key->aad, aad_len);
 
 	err = key_run(key, src, dst, aad_len, rec->text_len + TLS_TAG_SIZE,
-		      GFP_KERNEL, false);
+		      gfp, false);
 	if (!err)
 		tls_framing_advance(f);
 	return err;

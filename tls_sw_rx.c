@@ -43,10 +43,13 @@
  * @key: the key of the next record
  * @strp: records in TCP's queue
  * @ready: decrypted records, not wholly read; see struct rx_msg
+ * @ready_mem: memory of @ready, in bytes
+ * @over: the socket's memory ran out for @ready: no looking further ahead
  * @unlinked: records that have left @ready, for who looked at it before
  * @data_ready: the socket's callback, while ours stands in its place
  * @err: why this direction has failed for good, or 0
  * @readable: a read would not block; poll looks at it without the lock
+ * @again: a call has ended before what is readable: announce it once more
  * @key_update: the peer goes on under a key that we do not have yet
  * @skip: records still to come before the next prediction
  * @backoff: what @skip becomes at the next miss
@@ -60,10 +63,13 @@ struct tls_sw_rx {
 	struct tls_key *key;
 	struct tls_strp strp;
 	struct sk_buff_head ready;
-	unsigned int unlinked;
+	unsigned int ready_mem;
+	bool over;
+	u64 unlinked;
 	void (*data_ready)(struct sock *sk);
 	int err;
 	bool readable;
+	bool again;
 	bool key_update;
 	u16 skip;
 	u16 backoff;
@@ -73,9 +79,15 @@ struct tls_sw_rx {
 	struct scatterlist dst[1 + TLS_DIRECT_PAGES + 1];
 };
 
-/* In the control block of a decrypted record. */
+/**
+ * struct rx_msg - in the control block of a decrypted record
+ * @offset: bytes of it that have been read
+ * @charged: it is charged to the socket
+ * @type: its content type
+ */
 struct rx_msg {
 	unsigned int offset;
+	bool charged;
 	u8 type;
 };
 
@@ -152,35 +164,43 @@ static void rx_update(struct sock *sk, struct tls_sw_rx *rx)
 		readable = ret && ret != -EKEYEXPIRED;
 	}
 	WRITE_ONCE(rx->readable, readable);
+	if (rx->again) {
+		rx->again = false;
+		if (readable)
+			READ_ONCE(sk->sk_data_ready)(sk);
+	}
 }
 
 /*
  * Wait for a record. The socket lock is given up meanwhile.
  *
  * @seen: the last record in @ready that the caller knows, or NULL
+ * @unlinked: tls_sw_rx.unlinked as the caller knows it
  *
- * Return: 1 with @rec complete at the head of the stream, or with a record
- * behind @seen in @ready; 0 at the end of the stream; or an error, -EAGAIN
+ * Return: 1 with @rec complete at the head of the stream, or with @ready not
+ * as the caller knows it; 0 at the end of the stream; or an error, -EAGAIN
  * when the time is over.
  */
 static int rx_wait(struct sock *sk, struct tls_sw_rx *rx,
-		   const struct sk_buff *seen, struct tls_record *rec,
-		   long *timeo)
+		   const struct sk_buff *seen, u64 unlinked,
+		   struct tls_record *rec, long *timeo)
 {
 	for (;;) {
 		int ret;
 
-		if (skb_peek_tail(&rx->ready) != seen)
+		if (rx->unlinked != unlinked ||
+		    skb_peek_tail(&rx->ready) != seen)
 			return 1;
 		ret = rx_next(sk, rx, rec, sk->sk_allocation);
 		if (ret)
 			return ret;
+		/* A record that the peer's FIN cuts short is not the end. */
+		if (sock_flag(sk, SOCK_DONE))
+			return tls_strp_partial(&rx->strp) ?
+			       rx_fail(sk, rx, -EBADMSG) : 0;
 		if (sk->sk_err)
 			return -sk->sk_err;
-		/* A record that the peer's FIN cuts short is not the end. */
-		if (sock_flag(sk, SOCK_DONE) && tls_strp_partial(&rx->strp))
-			return rx_fail(sk, rx, -EBADMSG);
-		if (sk->sk_shutdown & RCV_SHUTDOWN || sock_flag(sk, SOCK_DONE))
+		if (sk->sk_shutdown & RCV_SHUTDOWN)
 			return 0;
 		if (sk->sk_state == TCP_CLOSE)
 			return -ENOTCONN;
@@ -228,7 +248,8 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 		sg_set_buf(&rx->dst[++nents], &rx->tail, 1);
 	sg_mark_end(&rx->src[used]);
 	sg_mark_end(&rx->dst[nents]);
-	err = tls_key_open(rx->key, rx->src, rx->dst, rec, explicit_nonce);
+	err = tls_key_open(rx->key, rx->src, rx->dst, rec, explicit_nonce,
+			   sk->sk_allocation);
 	sg_unmark_end(&rx->dst[nents]);
 	if (used != TLS_RX_PIECES)
 		sg_unmark_end(&rx->src[used]);
@@ -269,7 +290,39 @@ static int rx_inner_type(struct tls_sw_rx *rx, struct sk_buff *skb)
 	return -EBADMSG;
 }
 
-/* Decrypt the record at the head of the stream into memory, behind @ready. */
+/* Put a decrypted record behind @ready, charged to the socket if it can be. */
+static void rx_ready_add(struct sock *sk, struct tls_sw_rx *rx,
+			 struct sk_buff *skb)
+{
+	rx_msg(skb)->charged = sk_rmem_schedule(sk, skb, skb->truesize);
+	if (rx_msg(skb)->charged)
+		sk_mem_charge(sk, skb->truesize);
+	else
+		rx->over = true;
+	rx->ready_mem += skb->truesize;
+	__skb_queue_tail(&rx->ready, skb);
+}
+
+/* The first record in @ready goes. */
+static void rx_ready_drop(struct sock *sk, struct tls_sw_rx *rx,
+			  struct sk_buff *skb)
+{
+	__skb_unlink(skb, &rx->ready);
+	rx->unlinked++;
+	rx->ready_mem -= skb->truesize;
+	if (rx_msg(skb)->charged)
+		sk_mem_uncharge(sk, skb->truesize);
+	if (skb_queue_empty(&rx->ready))
+		rx->over = false;
+	consume_skb(skb);
+}
+
+/*
+ * Decrypt the record at the head of the stream into memory, behind @ready.
+ * Data that is empty does not go there: there is nothing to read.
+ *
+ * Return: 0; 1 when it was empty; or an error.
+ */
 static int rx_take(struct sock *sk, struct tls_sw_rx *rx,
 		   const struct tls_record *rec)
 {
@@ -306,6 +359,10 @@ static int rx_take(struct sock *sk, struct tls_sw_rx *rx,
 	}
 	trace_tls_record_received(sk, rx_msg(skb)->type, skb->len, f->seq - 1);
 	tls_strp_done(&rx->strp, rec);
+	if (!skb->len && rx_msg(skb)->type == TLS_RECORD_TYPE_DATA) {
+		consume_skb(skb);
+		return 1;
+	}
 
 	if (f->version == TLS_1_3_VERSION &&
 	    rx_msg(skb)->type == TLS_RECORD_TYPE_HANDSHAKE &&
@@ -314,9 +371,7 @@ static int rx_take(struct sock *sk, struct tls_sw_rx *rx,
 		tls_count(sk, TLS_RX_REKEY_RECEIVED, 1);
 		rx->key_update = true;
 	}
-	if (sk_rmem_schedule(sk, skb, skb->truesize))
-		skb_set_owner_r(skb, sk);
-	__skb_queue_tail(&rx->ready, skb);
+	rx_ready_add(sk, rx, skb);
 	return 0;
 }
 
@@ -329,6 +384,9 @@ static bool rx_is_direct(struct sock *sk, struct tls_sw_rx *rx,
 
 	if (!len || len > iov_iter_count(to) ||
 	    rec->type != TLS_RECORD_TYPE_DATA)
+		return false;
+	/* CCM verifies what it has written: the caller must not write too. */
+	if (rx->key->framing.cipher->ccm)
 		return false;
 	if (rx->key->framing.version == TLS_1_3_VERSION && rx->skip &&
 	    !tls_get_ctx(sk)->rx_no_pad) {
@@ -429,15 +487,12 @@ static ssize_t rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 }
 
 /* @n bytes of the first record in @ready have been read. */
-static void rx_consume(struct tls_sw_rx *rx, struct sk_buff *skb,
-		       unsigned int n)
+static void rx_consume(struct sock *sk, struct tls_sw_rx *rx,
+		       struct sk_buff *skb, unsigned int n)
 {
 	rx_msg(skb)->offset += n;
-	if (unread(skb))
-		return;
-	__skb_unlink(skb, &rx->ready);
-	rx->unlinked++;
-	consume_skb(skb);
+	if (!unread(skb))
+		rx_ready_drop(sk, rx, skb);
 }
 
 /*
@@ -458,20 +513,22 @@ static ssize_t rx_result(struct sock *sk, ssize_t copied, int ret)
  *
  * Return: 0 to go on, or an error.
  */
-static int rx_flooded(long timeo, unsigned long since)
+static int rx_flooded(struct tls_sw_rx *rx, long timeo, unsigned long since)
 {
+	/* Whoever waits for an edge of poll must see one for the rest. */
+	rx->again = true;
 	if (signal_pending(current))
 		return sock_intr_errno(timeo);
 	if (!timeo || (timeo != MAX_SCHEDULE_TIMEOUT &&
 		       time_after(jiffies, since + timeo)))
 		return -EAGAIN;
+	rx->again = false;
 	cond_resched();
 	return 0;
 }
 
 /*
- * The first record in @ready, waiting for it. Records without data are
- * skipped.
+ * The first record in @ready, waiting for it. Data that is empty is skipped.
  *
  * Return: 1 with @skb set; 0 at the end of the stream; or an error.
  */
@@ -485,23 +542,17 @@ static int rx_first(struct sock *sk, struct tls_sw_rx *rx,
 
 	for (;;) {
 		*skb = skb_peek(&rx->ready);
-		if (*skb && rx_msg(*skb)->type == TLS_RECORD_TYPE_DATA &&
-		    !unread(*skb)) {
-			rx_consume(rx, *skb, 0);
-			ret = ++empty % TLS_EMPTY_RECORDS ? 0 :
-			      rx_flooded(*timeo, since);
-			if (ret)
-				return ret;
-			continue;
-		}
 		if (*skb)
 			return 1;
-		ret = rx_wait(sk, rx, NULL, &rec, timeo);
+		ret = rx_wait(sk, rx, NULL, rx->unlinked, &rec, timeo);
 		if (ret <= 0)
 			return ret;
 		if (!skb_queue_empty(&rx->ready))
 			continue;
 		ret = rx_take(sk, rx, &rec);
+		if (ret > 0)
+			ret = ++empty % TLS_EMPTY_RECORDS ? 0 :
+			      rx_flooded(rx, *timeo, since);
 		if (ret)
 			return ret;
 	}
@@ -531,7 +582,7 @@ static int rx_tell_type(struct msghdr *msg, u8 type)
  * @copied: bytes delivered
  * @type: their content type, or -1 while it is open
  * @seen: MSG_PEEK: the last record in @ready that was looked at
- * @unlinked: MSG_PEEK: tls_sw_rx.unlinked when @seen was
+ * @unlinked: tls_sw_rx.unlinked when this call last looked
  * @empty: records without data, in a row
  */
 struct rx_call {
@@ -541,7 +592,7 @@ struct rx_call {
 	size_t copied;
 	int type;
 	struct sk_buff *seen;
-	unsigned int unlinked;
+	u64 unlinked;
 	unsigned int empty;
 };
 
@@ -550,16 +601,12 @@ struct rx_call {
  *
  * Return: 1 to go on, 0 when the call is done, or an error.
  */
-static int rx_deliver(struct tls_sw_rx *rx, struct rx_call *call,
-		      struct sk_buff *skb, int flags)
+static int rx_deliver(struct sock *sk, struct tls_sw_rx *rx,
+		      struct rx_call *call, struct sk_buff *skb, int flags)
 {
 	u8 type = rx_msg(skb)->type;
 	size_t n = min_t(size_t, call->len - call->copied, unread(skb));
 
-	if (!unread(skb) && type == TLS_RECORD_TYPE_DATA) {
-		call->empty++;
-		goto read;
-	}
 	if (call->type < 0) {
 		int err = rx_tell_type(call->msg, type);
 
@@ -578,14 +625,13 @@ static int rx_deliver(struct tls_sw_rx *rx, struct rx_call *call,
 		if (n == unread(skb))
 			call->msg->msg_flags |= MSG_EOR;
 		if (!(flags & MSG_PEEK))
-			rx_consume(rx, skb, n);
+			rx_consume(sk, rx, skb, n);
 		return 0;
 	}
-read:
 	if (flags & MSG_PEEK)
 		call->seen = skb;
 	else
-		rx_consume(rx, skb, n);
+		rx_consume(sk, rx, skb, n);
 	return call->copied < call->len;
 }
 
@@ -623,14 +669,14 @@ static int rx_step(struct sock *sk, struct tls_sw_rx *rx, struct rx_call *call,
 
 	skb = rx_ready(rx, call);
 	if (skb)
-		return rx_deliver(rx, call, skb, flags);
+		return rx_deliver(sk, rx, call, skb, flags);
 
 	/* Peeking far ahead must not hold more than the socket may. */
 	if (call->copied && flags & MSG_PEEK &&
-	    atomic_read(&sk->sk_rmem_alloc) > READ_ONCE(sk->sk_rcvbuf))
+	    (rx->over || rx->ready_mem > READ_ONCE(sk->sk_rcvbuf)))
 		return 0;
 
-	ret = rx_wait(sk, rx, call->seen, &rec,
+	ret = rx_wait(sk, rx, call->seen, call->unlinked, &rec,
 		      call->copied < call->target ? timeo : &no_time);
 	if (ret <= 0)
 		return ret;
@@ -653,7 +699,11 @@ static int rx_step(struct sock *sk, struct tls_sw_rx *rx, struct rx_call *call,
 			return call->copied < call->len;
 		}
 	}
-	return rx_take(sk, rx, &rec) ?: 1;
+	ret = rx_take(sk, rx, &rec);
+	if (ret < 0)
+		return ret;
+	call->empty += ret;
+	return 1;
 }
 
 static int sw_recvmsg(struct sock *sk, struct tls_rx *base, struct msghdr *msg,
@@ -673,7 +723,7 @@ static int sw_recvmsg(struct sock *sk, struct tls_rx *base, struct msghdr *msg,
 		ret = rx_step(sk, rx, &call, flags, &timeo);
 		if (ret > 0 && call.empty >= TLS_EMPTY_RECORDS) {
 			call.empty = 0;
-			ret = rx_flooded(timeo, since) ?: 1;
+			ret = rx_flooded(rx, timeo, since) ?: 1;
 		}
 	} while (ret > 0);
 
@@ -709,7 +759,7 @@ static ssize_t sw_splice_read(struct sock *sk, struct tls_rx *base,
 				      flags);
 		if (ret <= 0)
 			break;
-		rx_consume(rx, skb, ret);
+		rx_consume(sk, rx, skb, ret);
 		copied += ret;
 		len -= ret;
 		if (ret < n)
@@ -732,6 +782,11 @@ static int sw_read_sock(struct sock *sk, struct tls_rx *base,
 	int copied = 0;
 	int ret;
 
+	/* A stream parser looks in softirq first: it comes back by its work. */
+	if (!sock_owned_by_user_nocheck(sk)) {
+		desc->error = -ENOMEM;
+		return -ENOMEM;
+	}
 	do {
 		ret = rx_first(sk, rx, &skb, &timeo);
 		if (ret == -EAGAIN)
@@ -744,7 +799,7 @@ static int sw_read_sock(struct sock *sk, struct tls_rx *base,
 		ret = actor(desc, skb, rx_msg(skb)->offset, unread(skb));
 		if (ret <= 0)
 			break;
-		rx_consume(rx, skb, ret);
+		rx_consume(sk, rx, skb, ret);
 		copied += ret;
 	} while (desc->count);
 	rx_update(sk, rx);
@@ -801,7 +856,8 @@ static void sw_free(struct sock *sk, struct tls_rx *base)
 		sk->sk_data_ready = rx->data_ready;
 	write_unlock_bh(&sk->sk_callback_lock);
 
-	__skb_queue_purge(&rx->ready);
+	while (!skb_queue_empty(&rx->ready))
+		rx_ready_drop(sk, rx, skb_peek(&rx->ready));
 	tls_strp_purge(&rx->strp);
 	tls_key_free(rx->key);
 	kfree_sensitive(rx);
