@@ -165,9 +165,11 @@ static void rx_update(struct sock *sk, struct tls_sw_rx *rx)
 	}
 	WRITE_ONCE(rx->readable, readable);
 	if (rx->again) {
+		void (*announce)(struct sock *sk) = READ_ONCE(sk->sk_data_ready);
+
 		rx->again = false;
 		if (readable)
-			READ_ONCE(sk->sk_data_ready)(sk);
+			announce(sk);
 	}
 }
 
