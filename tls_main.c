@@ -43,6 +43,14 @@ static DEFINE_SPINLOCK(tls_ops_lock);
 
 /* ---- the operations ---- */
 
+static int tls_sendmsg_locked(struct sock *sk, struct msghdr *msg, size_t size)
+{
+	struct tls_tx *tx = tls_tx(tls_get_ctx(sk));
+
+	return tx ? tx->ops->sendmsg(sk, tx, msg, size) :
+		    tcp_sendmsg_locked(sk, msg, size);
+}
+
 static int tls_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 {
 	const struct proto *base;
@@ -61,20 +69,13 @@ static int tls_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 		tx = tls_tx(ctx);
 	rcu_read_unlock();
 
-	if (!tx)
+	if (!tx && (!ctx || base->sendmsg != tcp_sendmsg))
 		return base->sendmsg(sk, msg, size);
 	lock_sock(sk);
-	ret = tx->ops->sendmsg(sk, tx, msg, size);
+	/* The key may have come while we waited: nothing goes in the clear. */
+	ret = tls_sendmsg_locked(sk, msg, size);
 	release_sock(sk);
 	return ret;
-}
-
-static int tls_sendmsg_locked(struct sock *sk, struct msghdr *msg, size_t size)
-{
-	struct tls_tx *tx = tls_tx(tls_get_ctx(sk));
-
-	return tx ? tx->ops->sendmsg(sk, tx, msg, size) :
-		    tcp_sendmsg_locked(sk, msg, size);
 }
 
 static void tls_splice_eof(struct socket *sock)
@@ -160,8 +161,13 @@ static __poll_t tls_poll(struct file *file, struct socket *sock,
 
 	/* Writable means that a record would find a place. */
 	if (tx && !(READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN) &&
-	    tx->ops->blocked(tx))
-		mask &= ~(EPOLLOUT | EPOLLWRNORM);
+	    tx->ops->blocked(tx)) {
+		set_bit(SOCK_NOSPACE, &sock->flags);
+		/* Pairs with tcp_check_space(): the queue may have gone now. */
+		smp_mb__after_atomic();
+		if (tx->ops->blocked(tx))
+			mask &= ~(EPOLLOUT | EPOLLWRNORM);
+	}
 	if (!rx)
 		return mask;
 	/* Bytes of a record that is not complete are nothing to read. */
@@ -313,11 +319,11 @@ static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 	cipher = tls_cipher_find(head.version, head.cipher_type);
 	if (!cipher || optlen != cipher->info_size)
 		return -EINVAL;
-	if (again && head.version == TLS_1_2_VERSION)
-		return -EBUSY;
 	if (p->cipher_type && (p->version != head.version ||
 			       p->cipher_type != head.cipher_type))
 		return -EINVAL;
+	if (again && head.version == TLS_1_2_VERSION)
+		return -EBUSY;
 	if (copy_from_sockptr(info, optval, cipher->info_size)) {
 		err = -EFAULT;
 		goto out;

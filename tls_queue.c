@@ -12,6 +12,9 @@
 
 #include "tls.h"
 
+/* TCP empties the backlog after the sixteenth new segment of a call. */
+#define TLS_CALLBACK_SEGMENTS	8
+
 /* Move what is left to the front, so that new pieces find a place. */
 static void queue_compact(struct tls_queue *q)
 {
@@ -163,7 +166,9 @@ static void queue_taken(struct tls_queue *q, size_t n)
  * @flags: MSG_MORE when more will follow at once, else 0
  *
  * Socket lock held, in process context or softirq: does not sleep when
- * sk_allocation does not, and never waits for room.
+ * sk_allocation does not, and never waits for room. From TCP's callback
+ * (sk_allocation is GFP_ATOMIC) only a few segments go at a time: after more,
+ * TCP would look into the socket's backlog in the midst of its own work.
  *
  * Return: 0 when nothing is left, -EAGAIN when TCP is full: its write-space
  * callback comes when it is not; else TCP's error.
@@ -181,9 +186,15 @@ int tls_queue_push(struct sock *sk, struct tls_queue *q, int flags)
 		return q->bytes ? -EAGAIN : 0;
 	q->pushing = true;
 	while (q->bytes) {
+		size_t n = q->bytes;
+
+		if (!gfpflags_allow_blocking(sk->sk_allocation))
+			n = min_t(size_t, n,
+				  TLS_CALLBACK_SEGMENTS *
+				  tcp_sk(sk)->mss_cache);
 		iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, q->vec + q->first,
-			      q->sealed - q->first, q->bytes);
-		ret = tcp_sendmsg_locked(sk, &msg, q->bytes);
+			      q->sealed - q->first, n);
+		ret = tcp_sendmsg_locked(sk, &msg, n);
 		if (ret <= 0)
 			break;
 		queue_taken(q, ret);
@@ -205,12 +216,16 @@ int tls_queue_push(struct sock *sk, struct tls_queue *q, int flags)
  */
 int tls_queue_force(struct sock *sk, struct tls_queue *q)
 {
+	struct tcp_sock *tp = tcp_sk(sk);
+	u32 lowat = tp->notsent_lowat;
 	int sndbuf = sk->sk_sndbuf;
 	int ret;
 
+	WRITE_ONCE(tp->notsent_lowat, UINT_MAX);
 	WRITE_ONCE(sk->sk_sndbuf, INT_MAX / 2);
 	ret = tls_queue_push(sk, q, 0);
 	WRITE_ONCE(sk->sk_sndbuf, sndbuf);
+	WRITE_ONCE(tp->notsent_lowat, lowat);
 	return ret;
 }
 

@@ -261,8 +261,6 @@ static int tx_ready(struct sock *sk, struct tls_sw_tx *tx, long *timeo)
 
 	if (tx->err)
 		return tx->err;
-	if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN)
-		return -EPIPE;
 	if (tx_has_room(sk, q))
 		return 1;
 	err = tls_queue_push(sk, q, MSG_MORE);
@@ -312,6 +310,8 @@ static ssize_t tx_step(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	size_t n = min(left, most);
 	ssize_t ret;
 
+	if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN)
+		return -EPIPE;
 	if (tx->open && tx->type != type)
 		return tx_close_record(sk, tx);
 
@@ -417,14 +417,18 @@ static int sw_flush(struct sock *sk, struct tls_tx *base)
 static bool sw_write_space(struct sock *sk, struct tls_tx *base)
 {
 	struct tls_sw_tx *tx = sw_tx(base);
+	bool use_task_frag = sk->sk_use_task_frag;
 	gfp_t gfp = sk->sk_allocation;
 	int err;
 
 	if (!tx->queue.bytes)
 		return true;
+	/* The interrupted task's page fragment is not ours to use. */
+	sk->sk_use_task_frag = false;
 	sk->sk_allocation = GFP_ATOMIC;
 	err = tls_queue_push(sk, &tx->queue, 0);
 	sk->sk_allocation = gfp;
+	sk->sk_use_task_frag = use_task_frag;
 	return err != -EAGAIN;
 }
 
