@@ -6,15 +6,14 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 file=${FILE:-}
+mkdir -p "$BUILD/demo"
 if [ -z "$file" ]; then
 	LINUX='' "$VM_DIR/fetch.sh" source >/dev/null
 	file=$BUILD/demo/linux-source-$KERNEL.tar.xz.part
-	mkdir -p "$BUILD/demo"
 	[ -e "$file" ] ||
 		head -c $((100 << 20)) \
 			"$CACHE/download/linux-source-$KERNEL.tar.xz" >"$file"
 else
-	mkdir -p "$BUILD/demo"
 	cp "$file" "$BUILD/demo/"
 	file=$BUILD/demo/$(basename "$file")
 fi
