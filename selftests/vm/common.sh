@@ -19,7 +19,7 @@ SUITE=${SUITE:-trixie}
 KERNEL=${KERNEL:-6.12}
 JOBS=${JOBS:-$(nproc)}
 # User land of the guest: real peers of the module.
-GUEST_PACKAGES=openssl,gnutls-bin,iproute2,nginx-light,curl,busybox,kmod,strace
+GUEST_PACKAGES=openssl,gnutls-bin,iproute2,nginx-light,curl,ethtool,busybox,kmod,strace
 GUEST_DIRS="dev proc sys run tmp root mnt var/log var/lib usr/lib/modules
 	host build kernel module download"
 

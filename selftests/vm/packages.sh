@@ -20,6 +20,8 @@ git			git
 flock			util-linux
 /usr/include/gelf.h	libelf-dev
 /usr/include/openssl/ssl.h	libssl-dev
+/usr/include/libmnl/libmnl.h	libmnl-dev
+/usr/include/liburing.h	liburing-dev
 qemu-system-x86_64	qemu-system-x86
 mmdebstrap		mmdebstrap
 sparse			sparse
