@@ -7,7 +7,12 @@
 #ifndef _TLS_COMPAT_H
 #define _TLS_COMPAT_H
 
+#include <linux/timer.h>
 #include <net/tls.h>
+
+#ifndef timer_container_of
+#define timer_container_of from_timer
+#endif
 
 /*
  * A module that is built outside the kernel's tree meets a core that was

@@ -164,6 +164,8 @@ void tls_proc_exit(void);
 
 /**
  * struct tls_queue - records on their way to TCP, the open one last
+ * @sk: the socket
+ * @retry: asks TCP again when no acknowledgement will; holds the socket
  * @vec: pieces of pages; each holds a reference to its page
  * @first: index of the first piece that TCP has not taken whole
  * @sealed: vec[first] up to here are encrypted records
@@ -172,6 +174,8 @@ void tls_proc_exit(void);
  * @pushing: TCP is being called: do not call it again from its callbacks
  */
 struct tls_queue {
+	struct sock *sk;
+	struct timer_list retry;
 	struct bio_vec vec[TLS_QUEUE_VECS];
 	u16 first;
 	u16 sealed;
@@ -181,11 +185,12 @@ struct tls_queue {
 };
 
 bool tls_queue_full(const struct tls_queue *q);
-int tls_queue_open(struct sock *sk, struct tls_queue *q, size_t len);
-void tls_queue_seal(struct sock *sk, struct tls_queue *q, size_t len);
+void tls_queue_init(struct sock *sk, struct tls_queue *q);
+int tls_queue_open(struct tls_queue *q, size_t len);
+void tls_queue_seal(struct tls_queue *q, size_t len);
 void tls_queue_abandon(struct tls_queue *q);
-int tls_queue_push(struct sock *sk, struct tls_queue *q, int flags);
-int tls_queue_force(struct sock *sk, struct tls_queue *q);
+int tls_queue_push(struct tls_queue *q, bool more);
+int tls_queue_force(struct tls_queue *q);
 void tls_queue_purge(struct tls_queue *q);
 size_t tls_queue_map(const struct tls_queue *q, size_t skip, size_t len,
 		     struct scatterlist *sg);
@@ -261,7 +266,8 @@ struct tls_rx;
  * @mode: TLS_SW or TLS_HW
  * @sendmsg: sendmsg() of a socket
  * @splice_eof: no more data of this splice will come
- * @flush: hand everything to TCP now, whatever its buffer says
+ * @end: hand everything to TCP now, whatever its buffer says, and take no
+ *	more; -EAGAIN when memory is short: then nothing has ended
  * @write_space: TCP has room again; may be in softirq; true: wake writers
  * @blocked: poll: a send could not make progress; without the lock
  * @record_is_open: MSG_MORE has left a record open
@@ -274,7 +280,7 @@ struct tls_tx_ops {
 	int (*sendmsg)(struct sock *sk, struct tls_tx *tx, struct msghdr *msg,
 		       size_t size);
 	void (*splice_eof)(struct sock *sk, struct tls_tx *tx);
-	int (*flush)(struct sock *sk, struct tls_tx *tx);
+	int (*end)(struct sock *sk, struct tls_tx *tx);
 	bool (*write_space)(struct sock *sk, struct tls_tx *tx);
 	bool (*blocked)(const struct tls_tx *tx);
 	bool (*record_is_open)(const struct tls_tx *tx);

@@ -43,6 +43,16 @@ static DEFINE_SPINLOCK(tls_ops_lock);
 
 /* ---- the operations ---- */
 
+/*
+ * The context, for who comes without the socket lock through one of our
+ * operations. Pairs with tls_init(): seeing those, one sees this too.
+ */
+static struct tls_context *tls_ctx_lockless(const struct sock *sk)
+{
+	smp_rmb();
+	return tls_get_ctx(sk);
+}
+
 static int tls_sendmsg_locked(struct sock *sk, struct msghdr *msg, size_t size)
 {
 	struct tls_tx *tx = tls_tx(tls_get_ctx(sk));
@@ -81,7 +91,7 @@ static int tls_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 static void tls_splice_eof(struct socket *sock)
 {
 	struct sock *sk = sock->sk;
-	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_context *ctx = tls_ctx_lockless(sk);
 	struct tls_tx *tx = tls_tx(ctx);
 
 	if (!tx) {
@@ -96,7 +106,7 @@ static void tls_splice_eof(struct socket *sock)
 static int tls_recvmsg(struct sock *sk, struct msghdr *msg, size_t len,
 		       int flags, int *addr_len)
 {
-	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_context *ctx = tls_ctx_lockless(sk);
 	struct tls_rx *rx = tls_rx(ctx);
 
 	if (!rx)
@@ -113,7 +123,7 @@ static ssize_t tls_splice_read(struct socket *sock, loff_t *ppos,
 			       unsigned int flags)
 {
 	struct sock *sk = sock->sk;
-	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_context *ctx = tls_ctx_lockless(sk);
 	struct tls_rx *rx = tls_rx(ctx);
 
 	if (!rx)
@@ -136,7 +146,7 @@ static int tls_read_sock(struct sock *sk, read_descriptor_t *desc,
 /* TCP's own readers of raw bytes may not see records. */
 static int tls_read_skb(struct sock *sk, skb_read_actor_t actor)
 {
-	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_context *ctx = tls_ctx_lockless(sk);
 
 	return tls_rx(ctx) ? -EOPNOTSUPP :
 			     ctx->ops->base_ops->read_skb(sk, actor);
@@ -145,7 +155,7 @@ static int tls_read_skb(struct sock *sk, skb_read_actor_t actor)
 /* How much there is to read is not known before it is decrypted. */
 static int tls_peek_len(struct socket *sock)
 {
-	struct tls_context *ctx = tls_get_ctx(sock->sk);
+	struct tls_context *ctx = tls_ctx_lockless(sock->sk);
 
 	return tls_rx(ctx) ? INT_MAX : ctx->ops->base_ops->peek_len(sock);
 }
@@ -154,7 +164,7 @@ static __poll_t tls_poll(struct file *file, struct socket *sock,
 			 struct poll_table_struct *wait)
 {
 	struct sock *sk = sock->sk;
-	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_context *ctx = tls_ctx_lockless(sk);
 	__poll_t mask = ctx->ops->base_ops->poll(file, sock, wait);
 	struct tls_tx *tx = tls_tx(ctx);
 	struct tls_rx *rx = tls_rx(ctx);
@@ -182,7 +192,7 @@ static __poll_t tls_poll(struct file *file, struct socket *sock,
 
 static bool tls_is_readable(struct sock *sk)
 {
-	struct tls_rx *rx = tls_rx(tls_get_ctx(sk));
+	struct tls_rx *rx = tls_rx(tls_ctx_lockless(sk));
 
 	return rx && rx->ops->readable(rx);
 }
@@ -197,13 +207,19 @@ static int tls_disconnect(struct sock *sk, int flags)
 static int tls_shutdown(struct socket *sock, int how)
 {
 	struct sock *sk = sock->sk;
-	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_context *ctx = tls_ctx_lockless(sk);
 	struct tls_tx *tx = tls_tx(ctx);
 
 	if (tx && (how == SHUT_WR || how == SHUT_RDWR)) {
+		int err = 0;
+
 		lock_sock(sk);
-		tx->ops->flush(sk, tx);
+		if (!(sk->sk_shutdown & SEND_SHUTDOWN))
+			err = tx->ops->end(sk, tx);
 		release_sock(sk);
+		/* After a FIN, what is still here could never go. */
+		if (err == -EAGAIN)
+			return err;
 	}
 	return ctx->ops->base_ops->shutdown(sock, how);
 }
@@ -232,6 +248,9 @@ static int tls_set_tx(struct sock *sk, struct tls_context *ctx,
 			tls_count(sk, TLS_TX_REKEY_OK, 1);
 		return err;
 	}
+	/* A writer that TCP holds would go on in the clear when it wakes. */
+	if (sk->sk_write_pending)
+		return -EBUSY;
 	tx = tls_sw_tx_new(sk, key);
 	if (!tx)
 		return -ENOMEM;
@@ -408,7 +427,7 @@ static int tls_set_max_payload(struct tls_context *ctx, sockptr_t optval,
 static int tls_setsockopt(struct sock *sk, int level, int optname,
 			  sockptr_t optval, unsigned int optlen)
 {
-	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_context *ctx = tls_ctx_lockless(sk);
 	int ret;
 
 	if (level != SOL_TLS)
@@ -464,7 +483,7 @@ static int put_value(char __user *optval, int __user *optlen,
 static int tls_getsockopt(struct sock *sk, int level, int optname,
 			  char __user *optval, int __user *optlen)
 {
-	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_context *ctx = tls_ctx_lockless(sk);
 	int value, ret;
 
 	if (level != SOL_TLS)
@@ -536,7 +555,7 @@ static void tls_close(struct sock *sk, long timeout)
 
 	lock_sock(sk);
 	if (tx && !(sk->sk_shutdown & SEND_SHUTDOWN) &&
-	    tx->ops->flush(sk, tx)) {
+	    tx->ops->end(sk, tx)) {
 		/*
 		 * The stream cannot be completed: a reset tells the peer, where
 		 * a FIN would let it look complete.
@@ -585,6 +604,10 @@ static void make_proto(struct proto *to, const struct proto *base)
 	to->recvmsg = tls_recvmsg;
 	to->splice_eof = tls_splice_eof;
 	to->sock_is_readable = tls_is_readable;
+#ifdef CONFIG_BPF_SYSCALL
+	/* A sockmap would put its own operations in place of ours. */
+	to->psock_update_sk_prot = NULL;
+#endif
 }
 
 static struct tls_ops *tls_ops_find(const struct proto *base,
@@ -632,6 +655,7 @@ static int tls_init(struct sock *sk)
 {
 	struct inet_connection_sock *icsk = inet_csk(sk);
 	struct tls_context *ctx;
+	int err = 0;
 
 	/*
 	 * Also keeps every listener out, whose children would be born with
@@ -653,14 +677,29 @@ static int tls_init(struct sock *sk)
 		return -ENOMEM;
 	}
 
-	write_lock_bh(&sk->sk_callback_lock);
-	rcu_assign_pointer(icsk->icsk_ulp_data, ctx);
-	/* The context is there before any operation that looks for it. */
-	smp_store_release(&sk->sk_prot, &ctx->ops->proto);
-	/* The same, for those who come through the socket. */
-	smp_store_release(&sk->sk_socket->ops, &ctx->ops->proto_ops);
-	write_unlock_bh(&sk->sk_callback_lock);
-	return 0;
+	/*
+	 * BPF programs change a socket's operations with only the spinlock
+	 * held, a sockmap that goes with only the callback lock.
+	 */
+	spin_lock_bh(&sk->sk_lock.slock);
+	write_lock(&sk->sk_callback_lock);
+	if (sk->sk_prot == ctx->sk_proto) {
+		rcu_assign_pointer(icsk->icsk_ulp_data, ctx);
+		/*
+		 * The context is there before any operation that looks for it:
+		 * pairs with tls_ctx_lockless().
+		 */
+		smp_store_release(&sk->sk_prot, &ctx->ops->proto);
+		/* The same, for those who come through the socket. */
+		smp_store_release(&sk->sk_socket->ops, &ctx->ops->proto_ops);
+	} else {
+		err = -EBUSY;
+	}
+	write_unlock(&sk->sk_callback_lock);
+	spin_unlock_bh(&sk->sk_lock.slock);
+	if (err)
+		kfree(ctx);
+	return err;
 }
 
 /*

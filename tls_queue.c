@@ -5,15 +5,48 @@
  *
  * TCP's callbacks call tls_queue_push() again when room comes; so an
  * application need not. All of it under the socket lock.
+ *
+ * When TCP finds no memory while nothing is in flight, no acknowledgement will
+ * ever call back: then a timer does.
  */
 
 #include <linux/socket.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 
+#include "compat.h"
 #include "tls.h"
 
 /* TCP empties the backlog after the sixteenth new segment of a call. */
 #define TLS_CALLBACK_SEGMENTS	8
+/* How soon to ask TCP again when it had no memory, in jiffies. */
+#define TLS_RETRY		(HZ / 50 + 1)
+
+/* Softirq. Whoever owns the socket now pushes, or finds the timer armed. */
+static void queue_retry(struct timer_list *t)
+{
+	struct tls_queue *q = timer_container_of(q, t, retry);
+	struct sock *sk = q->sk;
+
+	bh_lock_sock(sk);
+	if (sock_owned_by_user(sk))
+		sk_reset_timer(sk, t, jiffies + TLS_RETRY);
+	else
+		sk->sk_write_space(sk);
+	bh_unlock_sock(sk);
+	sock_put(sk);
+}
+
+/**
+ * tls_queue_init - an empty queue
+ * @sk: the socket that it is for
+ * @q: memory of zeros
+ */
+void tls_queue_init(struct sock *sk, struct tls_queue *q)
+{
+	q->sk = sk;
+	timer_setup(&q->retry, queue_retry, 0);
+}
 
 /* Move what is left to the front, so that new pieces find a place. */
 static void queue_compact(struct tls_queue *q)
@@ -39,8 +72,8 @@ bool tls_queue_full(const struct tls_queue *q)
 
 /**
  * tls_queue_open - take the memory of a record
- * @sk: the socket; its sk_allocation says how
- * @q: its queue, not full, with no record open
+ * @q: the queue, not full, with no record open; the socket's sk_allocation
+ *     says how
  * @len: bytes, at most TLS_MAX_RECORD_SIZE
  *
  * The room comes in one piece if the kernel has one. Neighbouring records of
@@ -50,8 +83,9 @@ bool tls_queue_full(const struct tls_queue *q)
  *
  * Return: 0, or -ENOMEM with @q as it was.
  */
-int tls_queue_open(struct sock *sk, struct tls_queue *q, size_t len)
+int tls_queue_open(struct tls_queue *q, size_t len)
 {
+	struct sock *sk = q->sk;
 	struct page_frag *pfrag = sk_page_frag(sk);
 
 	if (WARN_ON_ONCE(tls_queue_full(q)))
@@ -88,9 +122,9 @@ void tls_queue_abandon(struct tls_queue *q)
 }
 
 /* The room after the record goes back to where it came from, if it can. */
-static void queue_trim(struct sock *sk, struct tls_queue *q, size_t len)
+static void queue_trim(struct tls_queue *q, size_t len)
 {
-	struct page_frag *pfrag = sk_page_frag(sk);
+	struct page_frag *pfrag = sk_page_frag(q->sk);
 	unsigned int i = q->sealed;
 	struct bio_vec *bv;
 	size_t unused;
@@ -109,15 +143,14 @@ static void queue_trim(struct sock *sk, struct tls_queue *q, size_t len)
 
 /**
  * tls_queue_seal - the open record is encrypted and may go
- * @sk: the socket
- * @q: its queue
+ * @q: the queue
  * @len: bytes of the record, at most what it was opened with
  */
-void tls_queue_seal(struct sock *sk, struct tls_queue *q, size_t len)
+void tls_queue_seal(struct tls_queue *q, size_t len)
 {
 	struct bio_vec *last, *next;
 
-	queue_trim(sk, q, len);
+	queue_trim(q, len);
 	q->bytes += len;
 
 	/* Two records in a row in one page are one piece. */
@@ -161,33 +194,40 @@ static void queue_taken(struct tls_queue *q, size_t n)
 
 /**
  * tls_queue_push - hand finished records to TCP, as many as it takes
- * @sk: the socket
- * @q: its queue
- * @flags: MSG_MORE when more will follow at once, else 0
+ * @q: the queue
+ * @more: more will follow in this call: the last byte stays here, so that
+ *	  TCP is told later where the data ends
  *
  * Socket lock held, in process context or softirq: does not sleep when
  * sk_allocation does not, and never waits for room. From TCP's callback
  * (sk_allocation is GFP_ATOMIC) only a few segments go at a time: after more,
  * TCP would look into the socket's backlog in the midst of its own work.
  *
- * Return: 0 when nothing is left, -EAGAIN when TCP is full: its write-space
- * callback comes when it is not; else TCP's error.
+ * Return: 0 when all has gone; -EAGAIN when TCP is full: its write-space
+ * callback, or our timer, goes on when it is not; -EPIPE when nothing can be
+ * sent any more: why is in sk_err, until it is told.
  */
-int tls_queue_push(struct sock *sk, struct tls_queue *q, int flags)
+int tls_queue_push(struct tls_queue *q, bool more)
 {
 	struct msghdr msg = {
 		.msg_flags = MSG_SPLICE_PAGES | MSG_NO_SHARED_FRAGS |
-			     MSG_DONTWAIT | MSG_NOSIGNAL | flags,
+			     MSG_DONTWAIT | MSG_NOSIGNAL |
+			     (more ? MSG_MORE : 0),
 	};
+	struct sock *sk = q->sk;
 	int ret = 0;
 
 	/* TCP may empty the socket's backlog, and so call write-space. */
 	if (q->pushing)
 		return q->bytes ? -EAGAIN : 0;
 	q->pushing = true;
-	while (q->bytes) {
-		size_t n = q->bytes;
+	while (q->bytes > more) {
+		size_t n = q->bytes - more;
 
+		/* TCP would take the error, and there is nobody to tell. */
+		ret = -EPIPE;
+		if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN)
+			break;
 		if (!gfpflags_allow_blocking(sk->sk_allocation))
 			n = min_t(size_t, n,
 				  TLS_CALLBACK_SEGMENTS *
@@ -201,29 +241,51 @@ int tls_queue_push(struct sock *sk, struct tls_queue *q, int flags)
 		ret = 0;
 	}
 	q->pushing = false;
+
+	if (ret == -EAGAIN) {
+		if (tcp_rtx_and_write_queues_empty(sk))
+			sk_reset_timer(sk, &q->retry, jiffies + TLS_RETRY);
+	} else if (ret < 0) {
+		/* The connection failed while TCP was at it. */
+		if (ret != -EPIPE && !sk->sk_err)
+			WRITE_ONCE(sk->sk_err, -ret);
+		ret = -EPIPE;
+	}
 	return ret;
 }
 
 /**
  * tls_queue_force - hand everything to TCP, even over its buffer's limit
- * @sk: the socket
- * @q: its queue
+ * @q: the queue
  *
  * For the end of a stream, when nobody will come back: what is queued here is
  * bounded by one batch. Process context, socket lock owned.
  *
- * Return: 0, or TCP's error.
+ * Return: 0, or as tls_queue_push().
  */
-int tls_queue_force(struct sock *sk, struct tls_queue *q)
+int tls_queue_force(struct tls_queue *q)
 {
+	struct sock *sk = q->sk;
 	struct tcp_sock *tp = tcp_sk(sk);
 	u32 lowat = tp->notsent_lowat;
 	int sndbuf = sk->sk_sndbuf;
+	size_t before;
 	int ret;
 
 	WRITE_ONCE(tp->notsent_lowat, UINT_MAX);
 	WRITE_ONCE(sk->sk_sndbuf, INT_MAX / 2);
-	ret = tls_queue_push(sk, q, 0);
+	ret = tls_queue_push(q, false);
+	/*
+	 * TCP's memory in all may be used up. Then it gives a socket one more
+	 * segment when that segment is what fills the socket's own buffer.
+	 */
+	do {
+		before = q->bytes;
+		if (ret != -EAGAIN)
+			break;
+		WRITE_ONCE(sk->sk_sndbuf, sk->sk_wmem_queued + 1);
+		ret = tls_queue_push(q, false);
+	} while (q->bytes < before);
 	WRITE_ONCE(sk->sk_sndbuf, sndbuf);
 	WRITE_ONCE(tp->notsent_lowat, lowat);
 	return ret;
@@ -232,9 +294,12 @@ int tls_queue_force(struct sock *sk, struct tls_queue *q)
 /**
  * tls_queue_purge - drop everything, the open record too
  * @q: the queue
+ *
+ * Process context, socket lock owned: waits for the timer.
  */
 void tls_queue_purge(struct tls_queue *q)
 {
+	sk_stop_timer_sync(q->sk, &q->retry);
 	while (q->end > q->first)
 		put_page(q->vec[--q->end].bv_page);
 	q->first = 0;

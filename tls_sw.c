@@ -7,6 +7,7 @@
 #include <crypto/aead.h>
 #include <linux/crypto.h>
 #include <linux/scatterlist.h>
+#include <linux/sched/mm.h>
 
 #include "tls.h"
 
@@ -98,18 +99,26 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
 		   struct scatterlist *dst, size_t aad_len, size_t crypt_len,
 		   gfp_t gfp, bool seal)
 {
-	u32 flags = CRYPTO_TFM_REQ_MAY_BACKLOG;
 	struct aead_request *req = key->req;
+	unsigned int noio = 0;
+	bool narrow = (gfp & GFP_KERNEL) != GFP_KERNEL;
 	DECLARE_CRYPTO_WAIT(wait);
+	int err;
 
 	might_sleep();
-	if (gfpflags_allow_blocking(gfp))
-		flags |= CRYPTO_TFM_REQ_MAY_SLEEP;
-	aead_request_set_callback(req, flags, crypto_req_done, &wait);
+	/* A cipher that fails for memory fails the socket: it may sleep. */
+	if (narrow)
+		noio = memalloc_noio_save();
+	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG |
+				       CRYPTO_TFM_REQ_MAY_SLEEP,
+				  crypto_req_done, &wait);
 	aead_request_set_ad(req, aad_len);
 	aead_request_set_crypt(req, src, dst, crypt_len, key->iv);
-	return crypto_wait_req(seal ? crypto_aead_encrypt(req) :
-				      crypto_aead_decrypt(req), &wait);
+	err = crypto_wait_req(seal ? crypto_aead_encrypt(req) :
+				     crypto_aead_decrypt(req), &wait);
+	if (narrow)
+		memalloc_noio_restore(noio);
+	return err;
 }
 
 /**
@@ -119,7 +128,7 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
  * @dst: the same, and room for the tag; may be @src
  * @type: content type of the record
  * @text_len: bytes to encrypt: the plaintext, and TLS 1.3's inner type
- * @gfp: whether the cipher may sleep for memory
+ * @gfp: whether memory for the cipher may be won by writing to storage
  *
  * Process context, socket lock owned.
  *
@@ -152,7 +161,7 @@ int tls_key_seal(struct tls_key *key, struct scatterlist *src,
  * @dst: entry 0 free for the additional data, then room for the text
  * @rec: the record's header
  * @explicit_nonce: what follows its header
- * @gfp: whether the cipher may sleep for memory
+ * @gfp: whether memory for the cipher may be won by writing to storage
  *
  * Goes on to the next record only when this one is authentic. @src is never
  * written, so a record can be tried again.

@@ -35,6 +35,7 @@
  * @tx: must be first
  * @key: the key of the next record
  * @err: why this direction has failed for good, or 0
+ * @ended: nothing more is taken: FIN follows
  * @open: a record is being gathered
  * @type: its content type
  * @len: bytes of plaintext gathered
@@ -48,6 +49,7 @@ struct tls_sw_tx {
 	struct tls_tx tx;
 	struct tls_key *key;
 	int err;
+	bool ended;
 	bool open;
 	u8 type;
 	u16 len;
@@ -104,7 +106,7 @@ static int tx_seal(struct sock *sk, struct tls_sw_tx *tx,
 		return tx_fail(sk, tx, err);
 
 	trace_tls_record_sent(sk, type, text_len - f->tail, f->seq - 1);
-	tls_queue_seal(sk, &tx->queue,
+	tls_queue_seal(&tx->queue,
 		       f->prepend + text_len + TLS_TAG_SIZE);
 	return 0;
 }
@@ -165,7 +167,7 @@ static int tx_open_record(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 {
 	int err;
 
-	err = tls_queue_open(sk, &tx->queue,
+	err = tls_queue_open(&tx->queue,
 			     room + tls_framing_overhead(&tx->key->framing));
 	if (err)
 		return err;
@@ -199,7 +201,7 @@ static ssize_t tx_send_in_place(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	int n = 0;
 	int err;
 
-	err = tls_queue_open(sk, &tx->queue, len + tls_framing_overhead(f));
+	err = tls_queue_open(&tx->queue, len + tls_framing_overhead(f));
 	if (err)
 		return err;
 
@@ -263,7 +265,7 @@ static int tx_ready(struct sock *sk, struct tls_sw_tx *tx, long *timeo)
 		return tx->err;
 	if (tx_has_room(sk, q))
 		return 1;
-	err = tls_queue_push(sk, q, MSG_MORE);
+	err = tls_queue_push(q, true);
 	if (err && err != -EAGAIN)
 		return err;
 	if (tx_has_room(sk, q))
@@ -310,7 +312,7 @@ static ssize_t tx_step(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	size_t n = min(left, most);
 	ssize_t ret;
 
-	if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN)
+	if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN || tx->ended)
 		return -EPIPE;
 	if (tx->open && tx->type != type)
 		return tx_close_record(sk, tx);
@@ -382,7 +384,7 @@ static int sw_sendmsg(struct sock *sk, struct tls_tx *base,
 			return err;
 	}
 	if (tx->queue.bytes) {
-		int err = tls_queue_push(sk, &tx->queue, 0);
+		int err = tls_queue_push(&tx->queue, false);
 
 		if (err && err != -EAGAIN && !copied)
 			ret = err;
@@ -400,17 +402,19 @@ static void sw_splice_eof(struct sock *sk, struct tls_tx *base)
 
 	if (tx->err || (tx->open && tx_close_record(sk, tx)))
 		return;
-	tls_queue_push(sk, &tx->queue, 0);
+	tls_queue_push(&tx->queue, false);
 }
 
-static int sw_flush(struct sock *sk, struct tls_tx *base)
+static int sw_end(struct sock *sk, struct tls_tx *base)
 {
 	struct tls_sw_tx *tx = sw_tx(base);
-	int err = 0;
+	int err;
 
 	if (tx->open && !tx->err)
-		err = tx_close_record(sk, tx);
-	return tls_queue_force(sk, &tx->queue) ?: err;
+		tx_close_record(sk, tx);
+	err = tls_queue_force(&tx->queue) ?: tx->err;
+	tx->ended = err != -EAGAIN;
+	return err;
 }
 
 /* Softirq, or the backlog of the process that owns the socket. */
@@ -426,7 +430,7 @@ static bool sw_write_space(struct sock *sk, struct tls_tx *base)
 	/* The interrupted task's page fragment is not ours to use. */
 	sk->sk_use_task_frag = false;
 	sk->sk_allocation = GFP_ATOMIC;
-	err = tls_queue_push(sk, &tx->queue, 0);
+	err = tls_queue_push(&tx->queue, false);
 	sk->sk_allocation = gfp;
 	sk->sk_use_task_frag = use_task_frag;
 	return err != -EAGAIN;
@@ -457,7 +461,7 @@ static int sw_rekey(struct sock *sk, struct tls_tx *base, struct tls_key *key)
 		return err;
 	tls_key_free(tx->key);
 	tx->key = key;
-	tls_queue_push(sk, &tx->queue, 0);
+	tls_queue_push(&tx->queue, false);
 	return 0;
 }
 
@@ -479,7 +483,7 @@ static const struct tls_tx_ops tls_sw_tx_ops = {
 	.mode		= TLS_SW,
 	.sendmsg	= sw_sendmsg,
 	.splice_eof	= sw_splice_eof,
-	.flush		= sw_flush,
+	.end		= sw_end,
 	.write_space	= sw_write_space,
 	.blocked	= sw_blocked,
 	.record_is_open	= sw_record_is_open,
@@ -503,6 +507,7 @@ struct tls_tx *tls_sw_tx_new(struct sock *sk, struct tls_key *key)
 		return NULL;
 	tx->tx.ops = &tls_sw_tx_ops;
 	tx->key = key;
+	tls_queue_init(sk, &tx->queue);
 	sg_init_table(tx->src, ARRAY_SIZE(tx->src));
 	sg_unmark_end(&tx->src[ARRAY_SIZE(tx->src) - 1]);
 	sg_init_table(tx->dst, ARRAY_SIZE(tx->dst));

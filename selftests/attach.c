@@ -161,10 +161,53 @@ TEST(sockmap_and_keys_exclude_each_other)
 	attr.value = (uintptr_t)&value;
 	EXPECT_EQ(-1, syscall(__NR_bpf, BPF_MAP_UPDATE_ELEM, &attr,
 			      sizeof(attr)));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(EOPNOTSUPP, errno);
 	close(a);
 	close(b);
 	close(map);
+}
+
+TEST(second_sockmap_does_not_replace_our_operations)
+{
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_SOCKMAP, .key_size = 4,
+		.value_size = 4, .max_entries = 2,
+	};
+	uint32_t key = 0, value;
+	int map[2], a, b, i;
+	char buf[32];
+
+	for (i = 0; i < 2; i++)
+		map[i] = syscall(__NR_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+	if (map[0] < 0)
+		SKIP(return, "no sockmap in this kernel");
+	ASSERT_EQ(0, tcp_pair(AF_INET, &a, &b));
+	value = a;
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = map[0];
+	attr.key = (uintptr_t)&key;
+	attr.value = (uintptr_t)&value;
+	ASSERT_EQ(0, syscall(__NR_bpf, BPF_MAP_UPDATE_ELEM, &attr,
+			     sizeof(attr)));
+	ASSERT_EQ(0, attach(a));
+	attr.map_fd = map[1];
+	EXPECT_EQ(-1, syscall(__NR_bpf, BPF_MAP_UPDATE_ELEM, &attr,
+			      sizeof(attr)));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	attr.map_fd = map[0];
+	attr.value = 0;
+	EXPECT_EQ(0, syscall(__NR_bpf, BPF_MAP_DELETE_ELEM, &attr,
+			     sizeof(attr)));
+	usleep(100000);
+	EXPECT_EQ(0, set_key(a, TLS_TX, TLS_1_2_VERSION,
+			     TLS_CIPHER_AES_GCM_128, 1));
+	EXPECT_EQ(3, send(a, "abc", 3, 0));
+	EXPECT_EQ(5 + 8 + 3 + 16, recv(b, buf, sizeof(buf), MSG_WAITALL));
+	EXPECT_EQ(TYPE_DATA, buf[0]);
+	close(a);
+	close(b);
+	close(map[0]);
+	close(map[1]);
 }
 
 TEST(every_version_and_cipher_carries_every_small_length)

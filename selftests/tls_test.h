@@ -28,6 +28,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* An emulated machine under a kernel that checks everything is slow. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 600
+
 #ifndef SOL_TLS
 #define SOL_TLS 282
 #endif

@@ -1,0 +1,23 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# reference.sh: build the TLS selftest that the kernel tree itself ships, where
+# it stands, and print the program. The exit status is 4 when it does not
+# compile: then it is the tree's fault, and its log says why.
+
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+source=$("$VM_DIR/fetch.sh" source)
+kernel=$("$VM_DIR/build.sh" release)
+tests=$source/tools/testing/selftests
+out=$BUILD/bin/reference
+log=$BUILD/log/reference
+
+mkdir -p "$BUILD/bin" "$BUILD/log"
+# Emulation is slow: its tests get more than 30 seconds each.
+printf '%s\n' "#include \"$tests/kselftest_harness.h\"" \
+	'#undef TEST_TIMEOUT_DEFAULT' '#define TEST_TIMEOUT_DEFAULT 600' >"$BUILD/reference.h"
+[ -e "$tests/net/tls.c" ] || exit 4
+gcc -O2 -static -w -D_GNU_SOURCE= -include "$BUILD/reference.h" -I"$tests" \
+	-isystem "$kernel/usr/include" -o "$out" "$tests/net/tls.c" \
+	>"$log" 2>&1 || exit 4
+echo "$out"
