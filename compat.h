@@ -16,12 +16,13 @@
 
 /*
  * A module that is built outside the kernel's tree meets a core that was
- * compiled with the tree's own header. The core reads only these two, to see
- * whether they are NULL.
+ * compiled with the tree's own header. It reads only these: whether the first
+ * two are NULL, and bonding the third.
  */
 #if defined(MODULE) && defined(CONFIG_64BIT)
 static_assert(offsetof(struct tls_context, priv_ctx_tx) == 40);
 static_assert(offsetof(struct tls_context, priv_ctx_rx) == 48);
+static_assert(offsetof(struct tls_context, netdev) == 56);
 #endif
 
 #endif /* _TLS_COMPAT_H */

@@ -4,8 +4,9 @@
  *
  * Calls go down only:
  *
- *	tls_main -> tls_sw_tx, tls_sw_rx -> tls_sw -> tls_strp, tls_queue
- *						   -> tls_record
+ *	tls_main -> tls_sw_tx, tls_sw_rx -> tls_device -> tls_device_fallback
+ *					 -> tls_sw, tls_strp, tls_queue
+ *						-> tls_record
  *
  * Locks and contexts
  * ------------------
@@ -18,11 +19,16 @@
  *  TCP's receive queue			socket lock: nothing of it is kept by
  *					pointer while the lock is not held
  *  list of operation tables		tls_ops_lock
+ *  what a driver has of a socket	tls_device_lock
+ *  list of offloaded sockets		tls_devices_lock
+ *  records that a device encrypts	tls_offload_context_tx.lock
+ *  tls_context.netdev			tls_device_lock, read under RCU
  *
  * "Socket lock" is lock_sock() in process context, or bh_lock_sock() with no
  * owner in softirq. These run in either:
  *
- *	tls_data_ready, tls_write_space, tls_strp_next, tls_queue_push
+ *	tls_data_ready, tls_write_space, tls_strp_next, tls_queue_push,
+ *	tls_encrypt_skb, tls_validate_xmit_skb, tls_get_record
  *
  * All else runs in process context with the lock owned, and may sleep.
  * Ciphers run in process context only, and are waited for: no completion is
@@ -155,8 +161,15 @@ void tls_proc_exit(void);
 
 /* ---- tls_queue.c: what TCP has not taken yet ---- */
 
-/* Pieces that one record can be in when memory only comes as single pages. */
-#define TLS_RECORD_PIECES	(DIV_ROUND_UP(TLS_MAX_RECORD_SIZE, PAGE_SIZE) + 1)
+/* Pages of the caller that one record is read from. */
+#define TLS_IN_PLACE_PAGES	8
+/*
+ * Pieces that one record can be in: single pages of ours, or the caller's with
+ * one before and one after them.
+ */
+#define TLS_RECORD_PIECES	MAX(DIV_ROUND_UP(TLS_MAX_RECORD_SIZE, \
+					 PAGE_SIZE) + 1, \
+				    TLS_IN_PLACE_PAGES + 2)
 /* Records of one call are handed to TCP together, up to this many bytes. */
 #define TLS_BATCH_BYTES		(SZ_64K)
 #define TLS_QUEUE_VECS		(DIV_ROUND_UP(TLS_BATCH_BYTES, PAGE_SIZE) + \
@@ -171,6 +184,8 @@ void tls_proc_exit(void);
  * @sealed: vec[first] up to here are encrypted records
  * @end: from @sealed up to here is the room of the open record
  * @bytes: bytes in the encrypted records
+ * @device: the first of them are text, for a device to encrypt
+ * @flip: so many, then the rest are not what the first are; 0: all are alike
  * @pushing: TCP is being called: do not call it again from its callbacks
  */
 struct tls_queue {
@@ -181,13 +196,17 @@ struct tls_queue {
 	u16 sealed;
 	u16 end;
 	bool pushing;
+	bool device;
 	size_t bytes;
+	size_t flip;
 };
 
 bool tls_queue_full(const struct tls_queue *q);
 void tls_queue_init(struct sock *sk, struct tls_queue *q);
 int tls_queue_open(struct tls_queue *q, size_t len);
-void tls_queue_seal(struct tls_queue *q, size_t len);
+int tls_queue_add(struct tls_queue *q, struct page *page, size_t offset,
+		  size_t len);
+void tls_queue_seal(struct tls_queue *q, size_t len, bool device);
 void tls_queue_abandon(struct tls_queue *q);
 int tls_queue_push(struct tls_queue *q, bool more);
 int tls_queue_force(struct tls_queue *q);
@@ -197,12 +216,21 @@ size_t tls_queue_map(const struct tls_queue *q, size_t skip, size_t len,
 
 /* ---- tls_strp.c: records in TCP's receive queue ---- */
 
+/* Which of a record's segments a device has decrypted. */
+enum tls_decrypted {
+	TLS_ENCRYPTED,
+	TLS_DECRYPTED,
+	TLS_MIXED,
+};
+
 /**
  * struct tls_strp - where records begin and end in what TCP received
  * @sk: the socket
  * @held: bytes of a record that TCP could not hold whole, or NULL
  * @held_len: how many of them there are
  * @held_rec: what the header of the record in @held says
+ * @device: a device may decrypt what comes
+ * @held_plain: which bytes of @held a device has decrypted, if it may
  *
  * The record at the head is found anew each time, from TCP's own pointer into
  * the stream: another reader may have moved it.
@@ -212,6 +240,8 @@ struct tls_strp {
 	struct sk_buff *held;
 	unsigned int held_len;
 	struct tls_record held_rec;
+	bool device;
+	unsigned long *held_plain;
 };
 
 int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
@@ -223,6 +253,11 @@ int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
 int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,
 		  gfp_t gfp);
 void tls_strp_done(struct tls_strp *strp, const struct tls_record *rec);
+enum tls_decrypted tls_strp_decrypted(const struct tls_strp *strp,
+				      const struct tls_record *rec);
+void tls_strp_restore(struct tls_strp *strp, const u8 *from,
+		      unsigned int offset, unsigned int len);
+u32 tls_strp_seq(const struct tls_strp *strp);
 bool tls_strp_partial(const struct tls_strp *strp);
 void tls_strp_purge(struct tls_strp *strp);
 
@@ -252,9 +287,117 @@ void tls_key_free(struct tls_key *key);
 void tls_key_export(const struct tls_key *key, u8 *info);
 int tls_key_seal(struct tls_key *key, struct scatterlist *src,
 		 struct scatterlist *dst, u8 type, size_t text_len, gfp_t gfp);
+int tls_key_again(struct tls_key *key, struct scatterlist *src,
+		  struct scatterlist *dst, const struct tls_record *rec,
+		  const u8 *explicit_nonce, gfp_t gfp);
 int tls_key_open(struct tls_key *key, struct scatterlist *src,
 		 struct scatterlist *dst, const struct tls_record *rec,
 		 const u8 *explicit_nonce, gfp_t gfp);
+
+/* ---- tls_device.c, tls_device_fallback.c: NIC offload ---- */
+
+struct tls_device_tx;
+struct tls_device_rx;
+struct tls_fallback;
+
+#ifdef CONFIG_TLS_DEVICE
+int tls_device_init(void);
+void tls_device_exit(void);
+
+struct tls_device_tx *tls_device_tx_new(struct sock *sk,
+					const struct tls_key *key);
+void tls_device_tx_rekey(struct tls_device_tx *tx, const struct tls_key *key);
+int tls_device_tx_prepare(struct sock *sk, struct tls_device_tx *tx,
+			  const struct tls_key *key, const struct tls_queue *q);
+void tls_device_tx_record(struct sock *sk, struct tls_device_tx *tx,
+			  const struct tls_queue *q, u64 sn, size_t len);
+void tls_device_fence(struct sock *sk);
+bool tls_device_has(const struct sock *sk, u32 seq);
+struct tls_fallback *tls_device_fallback(const struct sock *sk, u32 seq,
+					 struct tls_record_info *rec);
+
+struct tls_fallback *tls_fallback_new(const struct tls_key *key);
+struct tls_fallback *tls_fallback_get(struct tls_fallback *f);
+void tls_fallback_put(struct tls_fallback *f);
+
+struct tls_device_rx *tls_device_rx_new(struct sock *sk,
+					const struct tls_key *key);
+void tls_device_rx_stop(struct sock *sk, struct tls_device_rx *rx);
+void tls_device_rx_restart(struct sock *sk, struct tls_device_rx *rx,
+			   const struct tls_key *key);
+void tls_device_rx_record(struct sock *sk, struct tls_device_rx *rx, u32 seq,
+			  u64 sn);
+void tls_device_rx_done(struct sock *sk, struct tls_device_rx *rx,
+			enum tls_decrypted how, u64 next_sn, bool more);
+#else
+static inline int tls_device_init(void)
+{
+	return 0;
+}
+
+static inline void tls_device_exit(void)
+{
+}
+
+static inline struct tls_device_tx *
+tls_device_tx_new(struct sock *sk, const struct tls_key *key)
+{
+	return NULL;
+}
+
+static inline void tls_device_tx_rekey(struct tls_device_tx *tx,
+				       const struct tls_key *key)
+{
+}
+
+static inline int
+tls_device_tx_prepare(struct sock *sk, struct tls_device_tx *tx,
+		      const struct tls_key *key, const struct tls_queue *q)
+{
+	return 0;
+}
+
+static inline void tls_device_tx_record(struct sock *sk,
+					struct tls_device_tx *tx,
+					const struct tls_queue *q, u64 sn,
+					size_t len)
+{
+}
+
+static inline void tls_device_fence(struct sock *sk)
+{
+}
+
+static inline struct tls_device_rx *
+tls_device_rx_new(struct sock *sk, const struct tls_key *key)
+{
+	return NULL;
+}
+
+static inline void tls_device_rx_stop(struct sock *sk,
+				      struct tls_device_rx *rx)
+{
+}
+
+static inline void tls_device_rx_restart(struct sock *sk,
+					 struct tls_device_rx *rx,
+					 const struct tls_key *key)
+{
+}
+
+static inline void tls_device_rx_record(struct sock *sk,
+					struct tls_device_rx *rx, u32 seq,
+					u64 sn)
+{
+}
+
+static inline void tls_device_rx_done(struct sock *sk,
+				      struct tls_device_rx *rx,
+				      enum tls_decrypted how, u64 next_sn,
+				      bool more)
+{
+}
+#endif
 
 /* ---- the engines: what tls_main knows of them ---- */
 
@@ -263,7 +406,6 @@ struct tls_rx;
 
 /**
  * struct tls_tx_ops - an engine that sends; all with the socket lock owned
- * @mode: TLS_SW or TLS_HW
  * @sendmsg: sendmsg() of a socket
  * @splice_eof: no more data of this splice will come
  * @end: hand everything to TCP now, whatever its buffer says, and take no
@@ -276,7 +418,6 @@ struct tls_rx;
  * @free: forget the direction; nothing is in flight
  */
 struct tls_tx_ops {
-	int mode;
 	int (*sendmsg)(struct sock *sk, struct tls_tx *tx, struct msghdr *msg,
 		       size_t size);
 	void (*splice_eof)(struct sock *sk, struct tls_tx *tx);
@@ -291,7 +432,6 @@ struct tls_tx_ops {
 
 /**
  * struct tls_rx_ops - an engine that receives
- * @mode: TLS_SW or TLS_HW
  * @start: it is installed: announce what came before; socket lock owned
  * @recvmsg: recvmsg() of a socket; takes the socket lock
  * @splice_read: splice() from a socket; takes the socket lock
@@ -303,7 +443,6 @@ struct tls_tx_ops {
  * @free: forget the direction; with the socket lock owned
  */
 struct tls_rx_ops {
-	int mode;
 	void (*start)(struct sock *sk, struct tls_rx *rx);
 	int (*recvmsg)(struct sock *sk, struct tls_rx *rx, struct msghdr *msg,
 		       size_t len, int flags);
@@ -319,13 +458,24 @@ struct tls_rx_ops {
 	void (*free)(struct sock *sk, struct tls_rx *rx);
 };
 
-/* Every engine's state of a direction begins with its operations. */
+/**
+ * struct tls_tx - what every engine's state of sending begins with
+ * @ops: its operations
+ * @mode: TLS_SW or TLS_HW: who encrypts
+ */
 struct tls_tx {
 	const struct tls_tx_ops *ops;
+	u8 mode;
 };
 
+/**
+ * struct tls_rx - what every engine's state of receiving begins with
+ * @ops: its operations
+ * @mode: TLS_SW or TLS_HW: who decrypts
+ */
 struct tls_rx {
 	const struct tls_rx_ops *ops;
+	u8 mode;
 };
 
 struct tls_tx *tls_sw_tx_new(struct sock *sk, struct tls_key *key);

@@ -256,11 +256,12 @@ static int tls_set_tx(struct sock *sk, struct tls_context *ctx,
 		return -ENOMEM;
 	/* Pairs with tls_tx(). */
 	smp_store_release(&ctx->priv_ctx_tx, tx);
-	WRITE_ONCE(ctx->tx_conf, tx->ops->mode);
+	WRITE_ONCE(ctx->tx_conf, tx->mode);
 	ctx->sk_write_space = sk->sk_write_space;
 	WRITE_ONCE(sk->sk_write_space, tls_write_space);
-	tls_count(sk, TLS_CURR_TX_SW, 1);
-	tls_count(sk, TLS_TX_SW, 1);
+	tls_count(sk, tx->mode == TLS_HW ? TLS_CURR_TX_DEVICE : TLS_CURR_TX_SW,
+		  1);
+	tls_count(sk, tx->mode == TLS_HW ? TLS_TX_DEVICE : TLS_TX_SW, 1);
 	return 0;
 }
 
@@ -281,10 +282,11 @@ static int tls_set_rx(struct sock *sk, struct tls_context *ctx,
 		return -ENOMEM;
 	/* Pairs with tls_rx(). */
 	smp_store_release(&ctx->priv_ctx_rx, rx);
-	WRITE_ONCE(ctx->rx_conf, rx->ops->mode);
-	tls_count(sk, TLS_CURR_RX_SW, 1);
-	tls_count(sk, TLS_RX_SW, 1);
 	rx->ops->start(sk, rx);
+	WRITE_ONCE(ctx->rx_conf, rx->mode);
+	tls_count(sk, rx->mode == TLS_HW ? TLS_CURR_RX_DEVICE : TLS_CURR_RX_SW,
+		  1);
+	tls_count(sk, rx->mode == TLS_HW ? TLS_RX_DEVICE : TLS_RX_SW, 1);
 	return 0;
 }
 
@@ -353,11 +355,15 @@ static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 		err = PTR_ERR(key);
 		goto out;
 	}
+	/* Drivers look at it when they are given the connection. */
+	set_prot_info(ctx, &key->framing);
 	err = tx ? tls_set_tx(sk, ctx, key) : tls_set_rx(sk, ctx, key);
-	if (err)
+	if (err) {
 		tls_key_free(key);
-	else
-		set_prot_info(ctx, &key->framing);
+		/* Without any key, the next may be of another cipher. */
+		if (!ctx->priv_ctx_tx && !ctx->priv_ctx_rx)
+			WRITE_ONCE(p->cipher_type, 0);
+	}
 out:
 	memzero_explicit(info, sizeof(info));
 	if (err && again)
@@ -533,18 +539,25 @@ static void tls_detach(struct sock *sk, struct tls_context *ctx)
 		WRITE_ONCE(sk->sk_socket->ops, ctx->ops->base_ops);
 	if (tx && sk->sk_write_space == tls_write_space)
 		WRITE_ONCE(sk->sk_write_space, ctx->sk_write_space);
-	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
+	/* Segments that a device has to encrypt look for their context. */
+	if (!ctx->device)
+		rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
+	ctx->priv_ctx_tx = NULL;
+	ctx->priv_ctx_rx = NULL;
 	write_unlock_bh(&sk->sk_callback_lock);
 
 	if (tx) {
+		tls_count(sk, tx->mode == TLS_HW ? TLS_CURR_TX_DEVICE :
+						   TLS_CURR_TX_SW, -1);
 		tx->ops->free(sk, tx);
-		tls_count(sk, TLS_CURR_TX_SW, -1);
 	}
 	if (rx) {
+		tls_count(sk, rx->mode == TLS_HW ? TLS_CURR_RX_DEVICE :
+						   TLS_CURR_RX_SW, -1);
 		rx->ops->free(sk, rx);
-		tls_count(sk, TLS_CURR_RX_SW, -1);
 	}
-	kfree_rcu(ctx, rcu);
+	if (!ctx->device)
+		kfree_rcu(ctx, rcu);
 }
 
 static void tls_close(struct sock *sk, long timeout)
@@ -573,7 +586,7 @@ static void tls_release(struct sock *sk)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
 
-	if (ctx)
+	if (ctx && !ctx->device)
 		tls_detach(sk, ctx);
 }
 
@@ -814,9 +827,17 @@ static int __init tls_module_init(void)
 	err = tls_proc_init();
 	if (err)
 		return err;
+	err = tls_device_init();
+	if (err)
+		goto no_device;
 	err = tcp_register_ulp(&tls_ulp_ops);
 	if (err)
-		tls_proc_exit();
+		goto no_ulp;
+	return 0;
+no_ulp:
+	tls_device_exit();
+no_device:
+	tls_proc_exit();
 	return err;
 }
 
@@ -827,6 +848,7 @@ static void __exit tls_module_exit(void)
 	tcp_unregister_ulp(&tls_ulp_ops);
 	list_for_each_entry_safe(ops, next, &tls_ops_list, list)
 		kfree(ops);
+	tls_device_exit();
 	tls_proc_exit();
 }
 

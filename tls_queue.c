@@ -112,6 +112,25 @@ int tls_queue_open(struct tls_queue *q, size_t len)
 }
 
 /**
+ * tls_queue_add - the open record goes on with a page of the caller
+ * @q: the queue
+ * @page: the page, that TCP may hold
+ * @offset: where in it
+ * @len: bytes
+ *
+ * Return: 0, or -ENOBUFS when the record is in too many pieces.
+ */
+int tls_queue_add(struct tls_queue *q, struct page *page, size_t offset,
+		  size_t len)
+{
+	if (q->end == TLS_QUEUE_VECS)
+		return -ENOBUFS;
+	get_page(page);
+	bvec_set_page(&q->vec[q->end++], page, len, offset);
+	return 0;
+}
+
+/**
  * tls_queue_abandon - give the open record's room back
  * @q: the queue
  */
@@ -145,9 +164,19 @@ static void queue_trim(struct tls_queue *q, size_t len)
  * tls_queue_seal - the open record is encrypted and may go
  * @q: the queue
  * @len: bytes of the record, at most what it was opened with
+ * @device: it is text, for a device to encrypt; what is queued may change
+ *	from one to the other only once
  */
-void tls_queue_seal(struct tls_queue *q, size_t len)
+void tls_queue_seal(struct tls_queue *q, size_t len, bool device)
 {
+	if (!q->bytes) {
+		if (q->device != device)
+			tls_device_fence(q->sk);
+		q->device = device;
+	} else if (!q->flip && q->device != device) {
+		q->flip = q->bytes;
+	}
+
 	struct bio_vec *last, *next;
 
 	queue_trim(q, len);
@@ -173,6 +202,13 @@ void tls_queue_seal(struct tls_queue *q, size_t len)
 static void queue_taken(struct tls_queue *q, size_t n)
 {
 	q->bytes -= n;
+	if (q->flip) {
+		q->flip -= n;
+		if (!q->flip) {
+			q->device = !q->device;
+			tls_device_fence(q->sk);
+		}
+	}
 	while (n) {
 		struct bio_vec *bv = &q->vec[q->first];
 
@@ -222,7 +258,7 @@ int tls_queue_push(struct tls_queue *q, bool more)
 		return q->bytes ? -EAGAIN : 0;
 	q->pushing = true;
 	while (q->bytes > more) {
-		size_t n = q->bytes - more;
+		size_t n = q->flip ?: q->bytes - more;
 
 		/* TCP would take the error, and there is nobody to tell. */
 		ret = -EPIPE;
@@ -232,6 +268,10 @@ int tls_queue_push(struct tls_queue *q, bool more)
 			n = min_t(size_t, n,
 				  TLS_CALLBACK_SEGMENTS *
 				  tcp_sk(sk)->mss_cache);
+		if (q->device)
+			msg.msg_flags |= MSG_SENDPAGE_DECRYPTED;
+		else
+			msg.msg_flags &= ~MSG_SENDPAGE_DECRYPTED;
 		iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, q->vec + q->first,
 			      q->sealed - q->first, n);
 		ret = tcp_sendmsg_locked(sk, &msg, n);
@@ -306,6 +346,7 @@ void tls_queue_purge(struct tls_queue *q)
 	q->sealed = 0;
 	q->end = 0;
 	q->bytes = 0;
+	q->flip = 0;
 }
 
 /**

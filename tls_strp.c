@@ -12,6 +12,7 @@
  * hold. Its bytes move to @held as they come.
  */
 
+#include <linux/bitmap.h>
 #include <linux/module.h>
 #include <linux/skbuff.h>
 #include <net/tcp.h>
@@ -152,6 +153,26 @@ int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
 }
 EXPORT_SYMBOL_IF_KUNIT(tls_strp_map);
 
+/* Remember which of the next @n bytes of @held a device has decrypted. */
+static void held_mark(struct tls_strp *strp, const struct tls_strp *in_tcp,
+		      unsigned int n)
+{
+	unsigned int at = strp->held_len;
+	struct strp_cursor c;
+	bool there = cursor_start(in_tcp, &c);
+
+	while (there && n) {
+		unsigned int part = min(n, c.skb->len - c.offset);
+
+		if (skb_is_decrypted(c.skb))
+			bitmap_set(strp->held_plain, at, part);
+		at += part;
+		n -= part;
+		if (n)
+			there = cursor_advance(in_tcp, &c, part);
+	}
+}
+
 /* Move what TCP has of the held record into @held. */
 static void held_fill(struct tls_strp *strp)
 {
@@ -180,6 +201,8 @@ static void held_fill(struct tls_strp *strp)
 	}
 	if (!moved)
 		return;
+	if (strp->held_plain)
+		held_mark(strp, &in_tcp, moved);
 	strp->held_len += moved;
 	tcp_read_done(strp->sk, moved);
 }
@@ -203,6 +226,13 @@ int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,
 					  gfp | __GFP_NOWARN);
 	if (!strp->held)
 		return -ENOMEM;
+	if (strp->device) {
+		strp->held_plain = bitmap_zalloc(TLS_MAX_RECORD_SIZE, gfp);
+		if (!strp->held_plain) {
+			tls_strp_purge(strp);
+			return -ENOMEM;
+		}
+	}
 	strp->held->len = rec->full_len;
 	strp->held->data_len = rec->full_len;
 	strp->held_rec = *rec;
@@ -272,6 +302,77 @@ void tls_strp_done(struct tls_strp *strp, const struct tls_record *rec)
 EXPORT_SYMBOL_IF_KUNIT(tls_strp_done);
 
 /**
+ * tls_strp_decrypted - what has a device done with the record at the head?
+ * @strp: the parser
+ * @rec: the record, complete
+ *
+ * Socket lock held; any context.
+ */
+enum tls_decrypted tls_strp_decrypted(const struct tls_strp *strp,
+				      const struct tls_record *rec)
+{
+	bool plain = false, cipher = false;
+	unsigned int left = rec->full_len;
+	struct strp_cursor c;
+	bool there;
+
+	if (strp->held) {
+		if (!strp->held_plain)
+			return TLS_ENCRYPTED;
+		plain = find_first_bit(strp->held_plain, left) < left;
+		cipher = find_first_zero_bit(strp->held_plain, left) < left;
+		left = 0;
+	}
+	there = left && cursor_start(strp, &c);
+	while (there && left) {
+		unsigned int n = min(left, c.skb->len - c.offset);
+
+		if (skb_is_decrypted(c.skb))
+			plain = true;
+		else
+			cipher = true;
+		left -= n;
+		if (left)
+			there = cursor_advance(strp, &c, n);
+	}
+	if (!plain)
+		return TLS_ENCRYPTED;
+	return cipher ? TLS_MIXED : TLS_DECRYPTED;
+}
+
+/**
+ * tls_strp_restore - what a device has decrypted becomes ciphertext again
+ * @strp: the parser, holding the record
+ * @from: the ciphertext of @len bytes
+ * @offset: where they begin in the record
+ * @len: how many they are
+ *
+ * Socket lock held; any context.
+ */
+void tls_strp_restore(struct tls_strp *strp, const u8 *from,
+		      unsigned int offset, unsigned int len)
+{
+	unsigned int start, end;
+
+	for_each_set_bitrange(start, end, strp->held_plain, offset + len) {
+		start = max(start, offset);
+		if (start < end)
+			skb_store_bits(strp->held, start,
+				       from + start - offset, end - start);
+	}
+	bitmap_zero(strp->held_plain, TLS_MAX_RECORD_SIZE);
+}
+
+/**
+ * tls_strp_seq - TCP sequence number of the record at the head
+ * @strp: the parser
+ */
+u32 tls_strp_seq(const struct tls_strp *strp)
+{
+	return tcp_sk(strp->sk)->copied_seq - (strp->held ? strp->held_len : 0);
+}
+
+/**
  * tls_strp_partial - is there a part of a record?
  * @strp: the parser
  *
@@ -289,6 +390,8 @@ bool tls_strp_partial(const struct tls_strp *strp)
 void tls_strp_purge(struct tls_strp *strp)
 {
 	kfree_skb(strp->held);
+	bitmap_free(strp->held_plain);
+	strp->held_plain = NULL;
 	strp->held = NULL;
 	strp->held_len = 0;
 }

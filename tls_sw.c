@@ -155,6 +155,35 @@ int tls_key_seal(struct tls_key *key, struct scatterlist *src,
 }
 
 /**
+ * tls_key_again - the ciphertext of a received record, from its text
+ * @key: the key that a device decrypted it with
+ * @src: entry 0 free for the additional data, then the text
+ * @dst: entry 0 free for the additional data, then room for the text and a
+ *	tag, which means nothing
+ * @rec: the record's header
+ * @explicit_nonce: what follows its header
+ * @gfp: whether memory for the cipher may be won by writing to storage
+ *
+ * Bytes of @src that are no text make no difference to the others. Process
+ * context, socket lock owned.
+ *
+ * Return: 0 or an error.
+ */
+int tls_key_again(struct tls_key *key, struct scatterlist *src,
+		  struct scatterlist *dst, const struct tls_record *rec,
+		  const u8 *explicit_nonce, gfp_t gfp)
+{
+	const struct tls_framing *f = &key->framing;
+	size_t aad_len;
+
+	tls_record_iv(f, explicit_nonce, key->iv);
+	aad_len = tls_record_aad(f, rec->type, rec->text_len, key->aad);
+	sg_set_buf(&src[0], key->aad, aad_len);
+	sg_set_buf(&dst[0], key->aad, aad_len);
+	return key_run(key, src, dst, aad_len, rec->text_len, gfp, true);
+}
+
+/**
  * tls_key_open - decrypt and verify the current record
  * @key: the key
  * @src: entry 0 free for the additional data, then text and tag

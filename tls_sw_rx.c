@@ -41,6 +41,11 @@
  * struct tls_sw_rx - all that receiving owns
  * @rx: must be first
  * @key: the key of the next record
+ * @device: a device may decrypt, or NULL
+ * @old_key: what it decrypted with, when that is not @key any more
+ * @old_until: nothing from this sequence number on was decrypted with it
+ * @noted: one more than the number of the record that @device knows of
+ * @how: whether the device has decrypted the record at the head
  * @strp: records in TCP's queue
  * @ready: decrypted records, not wholly read; see struct rx_msg
  * @ready_mem: memory of @ready, in bytes
@@ -61,6 +66,11 @@
 struct tls_sw_rx {
 	struct tls_rx rx;
 	struct tls_key *key;
+	struct tls_device_rx *device;
+	struct tls_key *old_key;
+	u32 old_until;
+	u64 noted;
+	enum tls_decrypted how;
 	struct tls_strp strp;
 	struct sk_buff_head ready;
 	unsigned int ready_mem;
@@ -215,6 +225,95 @@ static int rx_wait(struct sock *sk, struct tls_sw_rx *rx,
 }
 
 /*
+ * The device has decrypted the record at the head of the stream, and found it
+ * authentic: its text only needs to be copied.
+ */
+static int rx_copy(struct sock *sk, struct tls_sw_rx *rx, int nents)
+{
+	struct tls_framing *f = &rx->key->framing;
+	unsigned int at = f->prepend;
+	struct sg_mapping_iter to;
+	int err = 0;
+
+	if (unlikely(f->exhausted))
+		return rx_fail(sk, rx, -EBADMSG);
+	sg_miter_start(&to, rx->dst + 1, nents + (f->tail ? 1 : 0),
+		       SG_MITER_TO_SG);
+	while (!err && sg_miter_next(&to)) {
+		err = tls_strp_copy(&rx->strp, at, to.addr, to.length);
+		at += to.length;
+	}
+	sg_miter_stop(&to);
+	if (err)
+		return rx_fail(sk, rx, -EBADMSG);
+	tls_framing_advance(f);
+	return 0;
+}
+
+/*
+ * The device has decrypted parts of the record at the head of the stream, or
+ * has done so with another key: make it what the peer sent.
+ */
+static int rx_restore(struct sock *sk, struct tls_sw_rx *rx,
+		      const struct tls_record *rec, const u8 *explicit_nonce)
+{
+	unsigned int skip = rx->key->framing.prepend;
+	struct tls_key *key = rx->old_key ?: rx->key;
+	struct scatterlist dst[2];
+	int used, err;
+	u8 *buf;
+
+	if (!rx->strp.held) {
+		err = tls_strp_hold(&rx->strp, rec, sk->sk_allocation);
+		if (err)
+			return err;
+	}
+	buf = kvmalloc(rec->text_len + TLS_TAG_SIZE, sk->sk_allocation);
+	if (!buf)
+		return -ENOMEM;
+	sg_init_table(dst, ARRAY_SIZE(dst));
+	sg_set_buf(&dst[1], buf, rec->text_len + TLS_TAG_SIZE);
+	used = tls_strp_map(&rx->strp, skip, rec->text_len, rx->src + 1,
+			    TLS_RX_PIECES);
+	err = used < 0 ? used : 0;
+	if (!err) {
+		sg_mark_end(&rx->src[used]);
+		err = tls_key_again(key, rx->src, dst, rec, explicit_nonce,
+				    sk->sk_allocation);
+		if (used != TLS_RX_PIECES)
+			sg_unmark_end(&rx->src[used]);
+	}
+	if (!err)
+		tls_strp_restore(&rx->strp, buf, skip, rec->text_len);
+	kvfree_sensitive(buf, rec->text_len + TLS_TAG_SIZE);
+	return err;
+}
+
+/*
+ * What has the device done with the record at the head of the stream?
+ *
+ * Return: 1 when its text is there; 0 when it is to be decrypted; or an error.
+ */
+static int rx_from_device(struct sock *sk, struct tls_sw_rx *rx,
+			  const struct tls_record *rec,
+			  const u8 *explicit_nonce)
+{
+	u64 sn = rx->key->framing.seq;
+
+	rx->how = tls_strp_decrypted(&rx->strp, rec);
+	if (rx->noted != sn + 1) {
+		rx->noted = sn + 1;
+		tls_device_rx_record(sk, rx->device, tls_strp_seq(&rx->strp),
+				     sn);
+	}
+	if (rx->how == TLS_ENCRYPTED)
+		return 0;
+	if (rx->how == TLS_DECRYPTED && !rx->old_key)
+		return 1;
+	return rx_restore(sk, rx, rec, explicit_nonce);
+}
+
+/*
  * Decrypt the record at the head of the stream. Entries 1 to @nents of @dst
  * are set to receive its text, but for TLS 1.3's last byte.
  *
@@ -235,6 +334,14 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 			  skip - TLS_HEADER_SIZE))
 		return rx_fail(sk, rx, -EBADMSG);
 
+	if (f->tail)
+		sg_set_buf(&rx->dst[nents + 1], &rx->tail, 1);
+	if (rx->device) {
+		err = rx_from_device(sk, rx, rec, explicit_nonce);
+		if (err)
+			return err > 0 ? rx_copy(sk, rx, nents) : err;
+	}
+
 	used = tls_strp_map(&rx->strp, skip, len, rx->src + 1, TLS_RX_PIECES);
 	if (used == -EMSGSIZE) {
 		err = tls_strp_hold(&rx->strp, rec, sk->sk_allocation);
@@ -247,7 +354,7 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 		return rx_fail(sk, rx, -EBADMSG);
 
 	if (f->tail)
-		sg_set_buf(&rx->dst[++nents], &rx->tail, 1);
+		nents++;
 	sg_mark_end(&rx->src[used]);
 	sg_mark_end(&rx->dst[nents]);
 	err = tls_key_open(rx->key, rx->src, rx->dst, rec, explicit_nonce,
@@ -260,6 +367,25 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 		return err;
 	tls_count(sk, TLS_DECRYPT_ERROR, 1);
 	return rx_fail(sk, rx, -EBADMSG);
+}
+
+/* The record at the head of the stream has been read. */
+static void rx_done(struct sock *sk, struct tls_sw_rx *rx,
+		    const struct tls_record *rec)
+{
+	tls_strp_done(&rx->strp, rec);
+	if (likely(!rx->device))
+		return;
+	tls_device_rx_done(sk, rx->device, rx->how, rx->key->framing.seq,
+			   tls_strp_partial(&rx->strp));
+	if (!rx->old_key)
+		return;
+	tls_framing_advance(&rx->old_key->framing);
+	if (!before(tls_strp_seq(&rx->strp), rx->old_until)) {
+		tls_key_free(rx->old_key);
+		rx->old_key = NULL;
+		tls_device_rx_restart(sk, rx->device, rx->key);
+	}
 }
 
 /*
@@ -360,7 +486,7 @@ static int rx_take(struct sock *sk, struct tls_sw_rx *rx,
 		return err;
 	}
 	trace_tls_record_received(sk, rx_msg(skb)->type, skb->len, f->seq - 1);
-	tls_strp_done(&rx->strp, rec);
+	rx_done(sk, rx, rec);
 	if (!skb->len && rx_msg(skb)->type == TLS_RECORD_TYPE_DATA) {
 		consume_skb(skb);
 		return 1;
@@ -476,7 +602,7 @@ static ssize_t rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 	if (!err && predicted) {
 		trace_tls_record_received(sk, TLS_RECORD_TYPE_DATA, len,
 					  f->seq - 1);
-		tls_strp_done(&rx->strp, rec);
+		rx_done(sk, rx, rec);
 		return len;
 	}
 	iov_iter_revert(to, got);
@@ -827,6 +953,12 @@ static void sw_start(struct sock *sk, struct tls_rx *base)
 	sk->sk_data_ready = tls_data_ready;
 	write_unlock_bh(&sk->sk_callback_lock);
 
+	rx->device = tls_device_rx_new(sk, rx->key);
+	if (rx->device) {
+		rx->strp.device = true;
+		rx->rx.mode = TLS_HW;
+	}
+
 	/* A record may have been complete before its key came. */
 	tls_data_ready(sk);
 }
@@ -837,7 +969,20 @@ static int sw_rekey(struct sock *sk, struct tls_rx *base, struct tls_key *key)
 
 	if (rx->err)
 		return rx->err;
-	tls_key_free(rx->key);
+	if (rx->device) {
+		/* What it has decrypted already, it did with the first key. */
+		tls_device_rx_stop(sk, rx->device);
+		rx->old_until = tcp_sk(sk)->rcv_nxt +
+				tcp_receive_window(tcp_sk(sk));
+		if (rx->old_key) {
+			tls_key_free(rx->key);
+		} else {
+			rx->old_key = rx->key;
+		}
+		rx->noted = 0;
+	} else {
+		tls_key_free(rx->key);
+	}
 	rx->key = key;
 	rx->key_update = false;
 	tls_data_ready(sk);
@@ -861,12 +1006,14 @@ static void sw_free(struct sock *sk, struct tls_rx *base)
 	while (!skb_queue_empty(&rx->ready))
 		rx_ready_drop(sk, rx, skb_peek(&rx->ready));
 	tls_strp_purge(&rx->strp);
+	if (rx->device)
+		tls_device_rx_stop(sk, rx->device);
+	tls_key_free(rx->old_key);
 	tls_key_free(rx->key);
 	kfree_sensitive(rx);
 }
 
 static const struct tls_rx_ops tls_sw_rx_ops = {
-	.mode		= TLS_SW,
 	.start		= sw_start,
 	.recvmsg	= sw_recvmsg,
 	.splice_read	= sw_splice_read,
@@ -892,6 +1039,7 @@ struct tls_rx *tls_sw_rx_new(struct sock *sk, struct tls_key *key)
 	if (!rx)
 		return NULL;
 	rx->rx.ops = &tls_sw_rx_ops;
+	rx->rx.mode = TLS_SW;
 	rx->key = key;
 	rx->strp.sk = sk;
 	rx->backoff = TLS_BACKOFF_MIN;

@@ -27,13 +27,13 @@
 
 /* Below this, copying costs less than taking hold of the caller's pages. */
 #define TLS_IN_PLACE_MIN	SZ_4K
-/* Pages of the caller that one record is read from. */
-#define TLS_IN_PLACE_PAGES	8
 
 /**
  * struct tls_sw_tx - all that sending owns
  * @tx: must be first
  * @key: the key of the next record
+ * @device: a device may encrypt, or NULL
+ * @to_device: the device encrypts the record that is being made
  * @err: why this direction has failed for good, or 0
  * @ended: nothing more is taken: FIN follows
  * @open: a record is being gathered
@@ -48,6 +48,8 @@
 struct tls_sw_tx {
 	struct tls_tx tx;
 	struct tls_key *key;
+	struct tls_device_tx *device;
+	bool to_device;
 	int err;
 	bool ended;
 	bool open;
@@ -78,6 +80,46 @@ static int tx_fail(struct sock *sk, struct tls_sw_tx *tx, int err)
 }
 
 /*
+ * Where the open record's plaintext has its byte number @at, and how many
+ * follow it there in one piece.
+ */
+static u8 *tx_room(struct tls_sw_tx *tx, size_t at, size_t *run)
+{
+	struct bio_vec *bv = &tx->queue.vec[tx->queue.sealed];
+
+	at += tx->key->framing.prepend;
+	for (; at >= bv->bv_len; bv++)
+		at -= bv->bv_len;
+	*run = bv->bv_len - at;
+	return bvec_virt(bv) + at;
+}
+
+/* Frame a record, for the device to encrypt what is in the open room. */
+static int tx_frame(struct sock *sk, struct tls_sw_tx *tx, u8 type,
+		    size_t text_len)
+{
+	struct tls_framing *f = &tx->key->framing;
+	size_t len = f->prepend + text_len + TLS_TAG_SIZE;
+	size_t end = text_len + TLS_TAG_SIZE;
+	size_t at, run;
+
+	tls_record_header(f, type, text_len,
+			  bvec_virt(&tx->queue.vec[tx->queue.sealed]));
+	/* The device puts the tag here; what was here before does not leave. */
+	for (at = text_len; at < end; at += run) {
+		u8 *tag = tx_room(tx, at, &run);
+
+		run = min(run, end - at);
+		memset(tag, 0, run);
+	}
+	tls_device_tx_record(sk, tx->device, &tx->queue, f->seq, len);
+	tls_framing_advance(f);
+	trace_tls_record_sent(sk, type, text_len - f->tail, f->seq - 1);
+	tls_queue_seal(&tx->queue, len, true);
+	return 0;
+}
+
+/*
  * Encrypt a record into the open room of the queue: @text_len bytes from @src,
  * or in place when @src is NULL.
  */
@@ -92,6 +134,8 @@ static int tx_seal(struct sock *sk, struct tls_sw_tx *tx,
 
 	if (unlikely(f->exhausted))
 		return tx_fail(sk, tx, -EOVERFLOW);
+	if (tx->to_device)
+		return tx_frame(sk, tx, type, text_len);
 
 	/* The room begins with a piece that is longer than any header. */
 	tls_record_header(f, type, text_len, bvec_virt(first));
@@ -107,23 +151,8 @@ static int tx_seal(struct sock *sk, struct tls_sw_tx *tx,
 
 	trace_tls_record_sent(sk, type, text_len - f->tail, f->seq - 1);
 	tls_queue_seal(&tx->queue,
-		       f->prepend + text_len + TLS_TAG_SIZE);
+		       f->prepend + text_len + TLS_TAG_SIZE, false);
 	return 0;
-}
-
-/*
- * Where the open record's plaintext has its byte number @at, and how many
- * follow it there in one piece.
- */
-static u8 *tx_room(struct tls_sw_tx *tx, size_t at, size_t *run)
-{
-	struct bio_vec *bv = &tx->queue.vec[tx->queue.sealed];
-
-	at += tx->key->framing.prepend;
-	for (; at >= bv->bv_len; bv++)
-		at -= bv->bv_len;
-	*run = bv->bv_len - at;
-	return bvec_virt(bv) + at;
 }
 
 /* Copy up to @len bytes to the end of the open record. */
@@ -243,6 +272,51 @@ static ssize_t tx_send_in_place(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	return err ?: len;
 }
 
+/*
+ * As tx_send_in_place(), for a device: it reads the pages when TCP sends them,
+ * and again when TCP sends them again. The caller said that they will not
+ * change (TLS_TX_ZEROCOPY_RO).
+ */
+static ssize_t tx_send_uncopied(struct sock *sk, struct tls_sw_tx *tx, u8 type,
+				struct iov_iter *from, size_t len)
+{
+	const struct tls_framing *f = &tx->key->framing;
+	struct tls_queue *q = &tx->queue;
+	size_t got = 0, run;
+	int err, pages = 0;
+
+	err = tls_queue_open(q, f->prepend);
+	if (err)
+		return err;
+	while (got < len && pages < TLS_IN_PLACE_PAGES) {
+		struct page *page, **some = &page;
+		size_t offset;
+		ssize_t n = iov_iter_extract_pages(from, &some, len - got, 1, 0,
+						   &offset);
+
+		if (n <= 0)
+			break;
+		got += n;
+		pages++;
+		if (!sendpage_ok(page) || tls_queue_add(q, page, offset, n))
+			break;
+	}
+	if (got < len || pages > TLS_IN_PLACE_PAGES) {
+		iov_iter_revert(from, got);
+		tls_queue_abandon(q);
+		return 0;
+	}
+	err = tls_queue_open(q, f->tail + TLS_TAG_SIZE);
+	if (err) {
+		iov_iter_revert(from, got);
+		return err;
+	}
+	if (f->tail)
+		*tx_room(tx, len, &run) = type;
+	err = tx_seal(sk, tx, NULL, type, len + f->tail);
+	return err ?: len;
+}
+
 /* A further record would find a place in the queue, and then in TCP. */
 static bool tx_has_room(const struct sock *sk, const struct tls_queue *q)
 {
@@ -322,8 +396,22 @@ static ssize_t tx_step(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 		if (ret <= 0)
 			return ret;
 
+		ret = tx->device ? tls_device_tx_prepare(sk, tx->device,
+							 tx->key, &tx->queue) :
+				   0;
+		if (ret < 0)
+			return ret;
+		tx->to_device = ret;
+
 		if (n >= TLS_IN_PLACE_MIN && (n == most || !more)) {
-			ret = tx_send_in_place(sk, tx, type, &msg->msg_iter, n);
+			ret = 0;
+			if (!tx->to_device)
+				ret = tx_send_in_place(sk, tx, type,
+						       &msg->msg_iter, n);
+			else if (msg->msg_flags & MSG_SPLICE_PAGES &&
+				 tls_get_ctx(sk)->zerocopy_sendfile)
+				ret = tx_send_uncopied(sk, tx, type,
+						       &msg->msg_iter, n);
 			if (ret)
 				return ret;
 		}
@@ -461,6 +549,8 @@ static int sw_rekey(struct sock *sk, struct tls_tx *base, struct tls_key *key)
 		return err;
 	tls_key_free(tx->key);
 	tx->key = key;
+	if (tx->device)
+		tls_device_tx_rekey(tx->device, key);
 	tls_queue_push(&tx->queue, false);
 	return 0;
 }
@@ -480,7 +570,6 @@ static void sw_free(struct sock *sk, struct tls_tx *base)
 }
 
 static const struct tls_tx_ops tls_sw_tx_ops = {
-	.mode		= TLS_SW,
 	.sendmsg	= sw_sendmsg,
 	.splice_eof	= sw_splice_eof,
 	.end		= sw_end,
@@ -506,6 +595,8 @@ struct tls_tx *tls_sw_tx_new(struct sock *sk, struct tls_key *key)
 	if (!tx)
 		return NULL;
 	tx->tx.ops = &tls_sw_tx_ops;
+	tx->device = tls_device_tx_new(sk, key);
+	tx->tx.mode = tx->device ? TLS_HW : TLS_SW;
 	tx->key = key;
 	tls_queue_init(sk, &tx->queue);
 	sg_init_table(tx->src, ARRAY_SIZE(tx->src));

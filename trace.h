@@ -64,6 +64,46 @@ TRACE_EVENT(tls_abort,
 		      __entry->rx ? "rx" : "tx", __entry->err)
 );
 
+/* A driver says that its device has lost its place. */
+TRACE_EVENT(tls_device_lost,
+	    TP_PROTO(const struct sock *sk, bool rx, u32 seq, u32 expected),
+	    TP_ARGS(sk, rx, seq, expected),
+	    TP_STRUCT__entry(__field(const void *, sk)
+			     __field(bool, rx)
+			     __field(u32, seq)
+			     __field(u32, expected)
+	    ),
+	    TP_fast_assign(__entry->sk = sk;
+			   __entry->rx = rx;
+			   __entry->seq = seq;
+			   __entry->expected = expected;
+	    ),
+	    TP_printk("sk=%p %s seq=%u expected=%u", __entry->sk,
+		      __entry->rx ? "rx" : "tx", __entry->seq,
+		      __entry->expected)
+);
+
+/* A device was told where a record begins. */
+TRACE_EVENT(tls_device_resync,
+	    TP_PROTO(const struct sock *sk, bool rx, u32 seq, u64 sn, int err),
+	    TP_ARGS(sk, rx, seq, sn, err),
+	    TP_STRUCT__entry(__field(const void *, sk)
+			     __field(bool, rx)
+			     __field(u32, seq)
+			     __field(u64, sn)
+			     __field(int, err)
+	    ),
+	    TP_fast_assign(__entry->sk = sk;
+			   __entry->rx = rx;
+			   __entry->seq = seq;
+			   __entry->sn = sn;
+			   __entry->err = err;
+	    ),
+	    TP_printk("sk=%p %s seq=%u record=%llu err=%d", __entry->sk,
+		      __entry->rx ? "rx" : "tx", __entry->seq, __entry->sn,
+		      __entry->err)
+);
+
 #endif /* _TLS_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH
