@@ -669,13 +669,16 @@ static int rx_first(struct sock *sk, struct tls_sw_rx *rx,
 	int ret;
 
 	for (;;) {
+		u64 unlinked = rx->unlinked;
+
 		*skb = skb_peek(&rx->ready);
 		if (*skb)
 			return 1;
-		ret = rx_wait(sk, rx, NULL, rx->unlinked, &rec, timeo);
+		ret = rx_wait(sk, rx, NULL, unlinked, &rec, timeo);
 		if (ret <= 0)
 			return ret;
-		if (!skb_queue_empty(&rx->ready))
+		/* Another reader came while we waited: there is no @rec. */
+		if (unlinked != rx->unlinked || !skb_queue_empty(&rx->ready))
 			continue;
 		ret = rx_take(sk, rx, &rec);
 		if (ret > 0)

@@ -263,14 +263,15 @@ out_tfm:
 }
 
 /*
- * A record for a socket with the AES-GCM-128 key of seed 1, made by hand.
+ * A record for a socket with the AES-GCM-128 key of @seed, made by hand.
  * TLS 1.3 takes @pad bytes of padding.
  *
  * Return: its length, or 0.
  */
-static inline size_t make_record(unsigned char *rec, uint16_t version,
-				 uint64_t seq, unsigned char type,
-				 const void *data, size_t len, size_t pad)
+static inline size_t make_record_under(unsigned char seed, unsigned char *rec,
+				       uint16_t version, uint64_t seq,
+				       unsigned char type, const void *data,
+				       size_t len, size_t pad)
 {
 	unsigned char aad[13], nonce[12], seq_be[8];
 	size_t aad_len, text_len = len, body;
@@ -278,7 +279,7 @@ static inline size_t make_record(unsigned char *rec, uint16_t version,
 	union keys k;
 	int i;
 
-	make_keys(&k, version, TLS_CIPHER_AES_GCM_128, 1);
+	make_keys(&k, version, TLS_CIPHER_AES_GCM_128, seed);
 	for (i = 0; i < 8; i++)
 		seq_be[i] = seq >> (56 - 8 * i);
 	memcpy(nonce, k.gcm128.salt, 4);
@@ -318,6 +319,14 @@ static inline size_t make_record(unsigned char *rec, uint16_t version,
 	if (gcm_seal(k.gcm128.key, nonce, aad, aad_len, text, text_len))
 		return 0;
 	return 5 + body;
+}
+
+/* As make_record_under(), for raw_pair()'s first key. */
+static inline size_t make_record(unsigned char *rec, uint16_t version,
+				 uint64_t seq, unsigned char type,
+				 const void *data, size_t len, size_t pad)
+{
+	return make_record_under(1, rec, version, seq, type, data, len, pad);
 }
 
 /* A counter of /proc/net/tls_stat, or -1. */

@@ -6,7 +6,7 @@
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-PROGRAMS="attach send recv garbage"
+PROGRAMS="attach send recv garbage rekey"
 passed=0 failed=0 skipped=0
 
 # Count the results of one suite's TAP: number planned, ok, not ok, skipped.
