@@ -17,6 +17,7 @@
 #include <linux/sched/signal.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
+#include <linux/unaligned.h>
 #include <net/sock.h>
 #include <net/tcp.h>
 #include <trace/events/sock.h>
@@ -36,6 +37,7 @@
 #define TLS_BACKOFF_MAX		4096
 
 #define TLS_HANDSHAKE_KEY_UPDATE	24	/* RFC 8446, 4 */
+#define TLS_HANDSHAKE_HEADER_SIZE	4	/* its type, 24 bits of length */
 
 /**
  * struct tls_sw_rx - all that receiving owns
@@ -56,6 +58,9 @@
  * @readable: a read would not block; poll looks at it without the lock
  * @again: a call has ended before what is readable: announce it once more
  * @key_update: the peer goes on under a key that we do not have yet
+ * @handshake: TLS 1.3: header of the handshake message that has begun
+ * @handshake_got: bytes of that header that have come
+ * @handshake_left: bytes of that message still to come after its header
  * @skip: records still to come before the next prediction
  * @backoff: what @skip becomes at the next miss
  * @streak: predictions that came true since the last miss
@@ -81,6 +86,9 @@ struct tls_sw_rx {
 	bool readable;
 	bool again;
 	bool key_update;
+	u8 handshake[TLS_HANDSHAKE_HEADER_SIZE];
+	u8 handshake_got;
+	u32 handshake_left;
 	u16 skip;
 	u16 backoff;
 	u16 streak;
@@ -446,6 +454,43 @@ static void rx_ready_drop(struct sock *sk, struct tls_sw_rx *rx,
 }
 
 /*
+ * TLS 1.3: walk over the handshake messages in a record. Several may share one,
+ * and one may go on in the next (RFC 8446, 5.1).
+ *
+ * Return: whether a KeyUpdate ends here, after which the key is another.
+ */
+static bool rx_has_key_update(struct tls_sw_rx *rx, const struct sk_buff *skb)
+{
+	unsigned int at = 0;
+
+	while (at < skb->len) {
+		unsigned int n;
+
+		if (rx->handshake_got < TLS_HANDSHAKE_HEADER_SIZE) {
+			n = min(TLS_HANDSHAKE_HEADER_SIZE - rx->handshake_got,
+				skb->len - at);
+			skb_copy_bits(skb, at,
+				      rx->handshake + rx->handshake_got, n);
+			at += n;
+			rx->handshake_got += n;
+			if (rx->handshake_got < TLS_HANDSHAKE_HEADER_SIZE)
+				break;
+			rx->handshake_left =
+				get_unaligned_be24(rx->handshake + 1);
+		}
+		n = min(rx->handshake_left, skb->len - at);
+		at += n;
+		rx->handshake_left -= n;
+		if (rx->handshake_left)
+			break;
+		rx->handshake_got = 0;
+		if (rx->handshake[0] == TLS_HANDSHAKE_KEY_UPDATE)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Decrypt the record at the head of the stream into memory, behind @ready.
  * Data that is empty does not go there: there is nothing to read.
  *
@@ -457,7 +502,6 @@ static int rx_take(struct sock *sk, struct tls_sw_rx *rx,
 	const struct tls_framing *f = &rx->key->framing;
 	unsigned int len = rec->text_len - f->tail;
 	struct sk_buff *skb;
-	u8 first;
 	int err, i;
 
 	skb = alloc_skb_with_frags(0, len, PAGE_ALLOC_COSTLY_ORDER, &err,
@@ -494,8 +538,7 @@ static int rx_take(struct sock *sk, struct tls_sw_rx *rx,
 
 	if (f->version == TLS_1_3_VERSION &&
 	    rx_msg(skb)->type == TLS_RECORD_TYPE_HANDSHAKE &&
-	    !skb_copy_bits(skb, 0, &first, 1) &&
-	    first == TLS_HANDSHAKE_KEY_UPDATE) {
+	    rx_has_key_update(rx, skb)) {
 		tls_count(sk, TLS_RX_REKEY_RECEIVED, 1);
 		rx->key_update = true;
 	}
@@ -988,6 +1031,8 @@ static int sw_rekey(struct sock *sk, struct tls_rx *base, struct tls_key *key)
 	}
 	rx->key = key;
 	rx->key_update = false;
+	/* No message spans a change of keys (RFC 8446, 5.1). */
+	rx->handshake_got = 0;
 	tls_data_ready(sk);
 	return 0;
 }
