@@ -331,20 +331,22 @@ static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 	struct tls_key *key = NULL;
 	int err;
 
-	if (is_in_sockmap(sk))
-		return -EINVAL;
-	if (optlen < sizeof(head))
-		return -EINVAL;
+	err = -EINVAL;
+	if (is_in_sockmap(sk) || optlen < sizeof(head))
+		goto out;
+	err = -EFAULT;
 	if (copy_from_sockptr(&head, optval, sizeof(head)))
-		return -EFAULT;
+		goto out;
+	err = -EINVAL;
 	cipher = tls_cipher_find(head.version, head.cipher_type);
 	if (!cipher || optlen != cipher->info_size)
-		return -EINVAL;
+		goto out;
 	if (p->cipher_type && (p->version != head.version ||
 			       p->cipher_type != head.cipher_type))
-		return -EINVAL;
+		goto out;
+	err = -EBUSY;
 	if (again && head.version == TLS_1_2_VERSION)
-		return -EBUSY;
+		goto out;
 	if (copy_from_sockptr(info, optval, cipher->info_size)) {
 		err = -EFAULT;
 		goto out;
@@ -366,7 +368,7 @@ static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 	}
 out:
 	memzero_explicit(info, sizeof(info));
-	if (err && again)
+	if (err && again && p->version == TLS_1_3_VERSION)
 		tls_count(sk, tx ? TLS_TX_REKEY_ERROR : TLS_RX_REKEY_ERROR, 1);
 	return err;
 }
