@@ -745,7 +745,11 @@ static int rx_tell_type(struct msghdr *msg, u8 type)
 		told = !put_cmsg(msg, SOL_TLS, TLS_GET_RECORD_TYPE,
 				 sizeof(type), &type) &&
 		       !(msg->msg_flags & MSG_CTRUNC);
-	return told || type == TLS_RECORD_TYPE_DATA ? 0 : -EIO;
+	if (told || type == TLS_RECORD_TYPE_DATA)
+		return 0;
+	/* Sunrpc looks for this, and then reads again with room. */
+	msg->msg_flags |= MSG_CTRUNC;
+	return -EIO;
 }
 
 /**
