@@ -228,8 +228,12 @@ static int tls_shutdown(struct socket *sock, int how)
 static void tls_write_space(struct sock *sk)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
-	struct tls_tx *tx = ctx->priv_ctx_tx;
+	struct tls_tx *tx;
 
+	/* Who has put a callback over ours may still call it while we close. */
+	if (!ctx || !ctx->priv_ctx_tx)
+		return;
+	tx = ctx->priv_ctx_tx;
 	if (tx->ops->write_space(sk, tx))
 		ctx->sk_write_space(sk);
 }
