@@ -7,6 +7,9 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 PROGRAMS="attach send recv garbage rekey"
+# KUnit suites that play users inside the kernel.
+USERS="tls_user_send tls_user_recv tls_user_read_sock tls_user_memory
+	tls_user_calls tls_user_life tls_user_async"
 passed=0 failed=0 skipped=0
 
 # Count the results of one suite's TAP: number planned, ok, not ok, skipped.
@@ -54,7 +57,7 @@ run_guest() {
 	result "$flavour kernel: finished, and its console is clean" $status
 	tally "$flavour: KUnit tls_record" "$results/tls_record"
 	tally "$flavour: KUnit tls_strp" "$results/tls_strp"
-	for p in $PROGRAMS module; do
+	for p in $USERS $PROGRAMS module; do
 		[ -e "$results/$p" ] || : >"$results/$p"
 		tally "$flavour: $p" "$results/$p"
 	done

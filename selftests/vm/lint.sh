@@ -18,7 +18,7 @@ cd "$TOP"
 	--no-summary --ignore FILE_PATH_CHANGES,PREFER_KERNEL_TYPES \
 	--ignore EMBEDDED_FILENAME,CONST_STRUCT,CONSTANT_COMPARISON \
 	-f ./*.c ./*.h tests/*.c include/net/*.h include/uapi/linux/*.h \
-	Kconfig Makefile || failed=1
+	selftests/kernel/*.[ch] selftests/kernel/Makefile Kconfig Makefile || failed=1
 
 KFLAGS="W=1 C=2" "$VM_DIR/module.sh" "$kernel" lint >/dev/null || failed=1
 [ $failed = 0 ] || die "lint found something: see above"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # module.sh KDIR [NAME]: build tls.ko and its KUnit tests against a kernel
-# build folder, with our headers in front of the kernel's; print the folder
-# that holds them. MAKEFLAGS of the kernel's build can be given in KFLAGS.
+# build folder, with our headers in front of the kernel's, and the KUnit tests
+# of its users in the kernel; print the folder that holds them. MAKEFLAGS of
+# the kernel's build can be given in KFLAGS.
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
@@ -26,6 +27,13 @@ quietly "building tls.ko for $(make -s -C "$kdir" kernelrelease)" \
 	"$BUILD/log/module-${2:-custom}" \
 	make -C "$kdir" M="$out" CONFIG_TLS=m CONFIG_TLS_KUNIT_TEST=$kunit \
 		-j"$JOBS" ${KFLAGS:-} modules
-! grep -n 'warning:' "$BUILD/log/module-${2:-custom}" >&2 ||
-	die "the compiler warns: see above"
+log=("$BUILD/log/module-${2:-custom}")
+if [ -n "$kunit" ]; then
+	log+=("$BUILD/log/users-${2:-custom}")
+	rsync -a --include='*.[ch]' --include=Makefile --exclude='*' \
+		"$TOP/selftests/kernel/" "$out/kernel/"
+	quietly "building tls_user_kunit.ko" "${log[1]}" \
+		make -C "$kdir" M="$out/kernel" -j"$JOBS" ${KFLAGS:-} modules
+fi
+! grep -n 'warning:' "${log[@]}" >&2 || die "the compiler warns: see above"
 echo "$out"

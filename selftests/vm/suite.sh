@@ -15,6 +15,15 @@ for suite in tls_record tls_strp; do
 done
 rmmod tls_kunit
 
+# Users inside the kernel: a module of their own plays them.
+insmod /module/kernel/tls_user_kunit.ko || failed=1
+for results in /sys/kernel/debug/kunit/tls_user_*/results; do
+	suite=${results%/results}
+	sed -n 's/^    \(1\.\.\|ok \|not ok \|# \)/\1/p' "$results" \
+		> "$dir/${suite##*/}"
+done
+rmmod tls_user_kunit
+
 for program; do
 	echo "$program"
 	/build/bin/"$program" > "$dir/$program" 2>&1 || failed=1
