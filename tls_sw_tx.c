@@ -181,11 +181,6 @@ static int tx_close_record(struct sock *sk, struct tls_sw_tx *tx)
 	size_t run;
 
 	tx->open = false;
-	if (!tx->len) {
-		/* Its first bytes could not be read. */
-		tls_queue_abandon(&tx->queue);
-		return 0;
-	}
 	if (f->tail)
 		*tx_room(tx, tx->len, &run) = tx->type;
 	return tx_seal(sk, tx, NULL, tx->type, tx->len + f->tail);
@@ -422,6 +417,11 @@ static ssize_t tx_step(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 
 	n = tx_gather(tx, &msg->msg_iter,
 		      min_t(size_t, left, tx->room - tx->len));
+	if (!tx->len) {
+		/* Its first bytes could not be read: there is no record. */
+		tx->open = false;
+		tls_queue_abandon(&tx->queue);
+	}
 	if (tx->len == tx->room) {
 		ret = tx_close_record(sk, tx);
 		if (ret)
