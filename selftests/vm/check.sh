@@ -63,6 +63,86 @@ run_guest() {
 	done
 }
 
+# The TLS selftest of the kernel tree itself, as that tree has it. Each cipher
+# is tested by all but its tests with many processes, which take very long under
+# emulation: those are for three ciphers.
+check_reference() {
+	local results=$BUILD/results/reference status=0 name reason
+	local many="even readers writers sendpage_even sendpage_readers
+		sendpage_writers" all='' some='' test cipher
+
+	rm -rf "$results"
+	mkdir -p "$results"
+	"$VM_DIR/reference.sh" >/dev/null || status=$?
+	if [ $status = 4 ]; then
+		say "SKIP the tree's own selftest does not compile in this" \
+		    "release of it (log: $BUILD/log/reference)"
+		skipped=$((skipped + 1))
+		return
+	fi
+	for test in $many; do
+		all="$all -T mutliproc_$test"
+		for cipher in 12_aes_gcm 13_aes_gcm 13_chacha; do
+			some="$some -r tls.$cipher.mutliproc_$test"
+		done
+	done
+	say "booting the release kernel for the tree's own selftest"
+	"$VM_DIR/run.sh" -n reference -t 1500 "
+		cd /build/results/reference
+		/build/bin/reference $all >all 2>&1
+		/build/bin/reference $some >many 2>&1" || status=$?
+	[ $status -lt 97 ] && status=0
+	result "the tree's own selftest finished, and the console is clean" \
+		$status
+	# What it wants otherwise than we promise is named, with the reason.
+	while read -r name reason; do
+		case $name in ''|'#'*) continue ;; esac
+		sed -i "s/^not \(ok [0-9]* $name\)\$/\1 # SKIP $reason/" \
+			"$results"/*
+	done <"$VM_DIR/reference.known"
+	for name in all many; do
+		[ -e "$results/$name" ] || : >"$results/$name"
+		tally "the tree's own selftest: $name" "$results/$name"
+	done
+}
+
+# Drivers of the tree that offload TLS compile against our header.
+check_drivers() {
+	local tree=$BUILD/overlay/linux out=$BUILD/overlay/out-drivers status=0
+	local kernel
+
+	kernel=$("$VM_DIR/build.sh" release)
+	mkdir -p "$out"
+	cat "$kernel/wanted.config" "$VM_DIR/drivers.config" \
+		>"$out/wanted.config"
+	(quietly "building the drivers that offload TLS" \
+		"$BUILD/log/overlay-drivers" drivers_build "$tree" "$out") ||
+		status=1
+	! grep 'warning:' "$BUILD/log/overlay-drivers" >&2 || status=1
+	result "overlay: mlx5, nfp, cxgb4, ch_ktls, funeth, bonding compile" \
+		$status
+}
+
+drivers_build() {
+	local net=drivers/net/ethernet
+
+	make -C "$1" O="$2" KCONFIG_ALLCONFIG="$2/wanted.config" allnoconfig &&
+	grep -q '^CONFIG_MLX5_EN_TLS=y' "$2/.config" &&
+	grep -q '^CONFIG_NFP=' "$2/.config" &&
+	grep -q '^CONFIG_CHELSIO_TLS_DEVICE=' "$2/.config" &&
+	grep -q '^CONFIG_FUN_ETH=' "$2/.config" &&
+	make -C "$1" O="$2" -j"$JOBS" prepare modules_prepare &&
+	make -C "$1" O="$2" -j"$JOBS" \
+		$net/mellanox/mlx5/core/en_accel/ktls{,_tx,_rx,_txrx,_stats}.o \
+		$net/mellanox/mlx5/core/en_{tx,rx}.o \
+		$net/netronome/nfp/crypto/tls.o \
+		$net/netronome/nfp/nfp_net_common.o \
+		$net/chelsio/cxgb4/cxgb4_main.o \
+		$net/chelsio/inline_crypto/ch_ktls/ \
+		$net/fungible/funeth/funeth_{tx,ktls,main}.o \
+		drivers/net/bonding/bond_main.o
+}
+
 # The kernel tree, with our files in it, builds TLS as a module and built in.
 check_overlay() {
 	local source kernel tree=$BUILD/overlay/linux out=$BUILD/overlay/out
@@ -117,8 +197,10 @@ status=0
 "$VM_DIR/lint.sh" || status=1
 result "checkpatch --strict, sparse and W=1 are silent" $status
 run_guest release 900
+check_reference
 run_guest debug 2400
 check_overlay
+check_drivers
 say "took $((SECONDS - start)) s"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ] && [ $passed -gt 0 ]
