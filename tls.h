@@ -178,7 +178,7 @@ void tls_proc_exit(void);
 /**
  * struct tls_queue - records on their way to TCP, the open one last
  * @sk: the socket
- * @retry: asks TCP again when no acknowledgement will; holds the socket
+ * @retry: asks TCP again when no acknowledgment will; holds the socket
  * @vec: pieces of pages; each holds a reference to its page
  * @first: index of the first piece that TCP has not taken whole
  * @sealed: vec[first] up to here are encrypted records

@@ -249,7 +249,7 @@ EXPORT_SYMBOL_GPL(tls_device_sk_destruct);
  * @netdev becomes part of it. tls_device_lock held for reading.
  */
 static struct tls_device *tie_attach(struct sock *sk,
-					struct net_device *netdev)
+				     struct net_device *netdev)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
 	struct tls_device *d = ctx->device;

@@ -49,6 +49,7 @@ static DEFINE_SPINLOCK(tls_ops_lock);
  */
 static struct tls_context *tls_ctx_lockless(const struct sock *sk)
 {
+	/* The operations were seen; now the context. */
 	smp_rmb();
 	return tls_get_ctx(sk);
 }

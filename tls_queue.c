@@ -6,7 +6,7 @@
  * TCP's callbacks call tls_queue_push() again when room comes; so an
  * application need not. All of it under the socket lock.
  *
- * When TCP finds no memory while nothing is in flight, no acknowledgement will
+ * When TCP finds no memory while nothing is in flight, no acknowledgment will
  * ever call back: then a timer does.
  */
 

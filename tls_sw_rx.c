@@ -1024,11 +1024,10 @@ static int sw_rekey(struct sock *sk, struct tls_rx *base, struct tls_key *key)
 		tls_device_rx_stop(sk, rx->device);
 		rx->old_until = tcp_sk(sk)->rcv_nxt +
 				tcp_receive_window(tcp_sk(sk));
-		if (rx->old_key) {
+		if (rx->old_key)
 			tls_key_free(rx->key);
-		} else {
+		else
 			rx->old_key = rx->key;
-		}
 		rx->noted = 0;
 	} else {
 		tls_key_free(rx->key);

@@ -210,7 +210,7 @@ struct tls_record_info {
  * @driver_state: the driver's own
  */
 struct tls_offload_context_tx {
-	spinlock_t lock;
+	spinlock_t lock;	/* the list, and what is found in it */
 	struct list_head records_list;
 	struct tls_record_info marker;
 	struct tls_record_info *hint;
@@ -366,6 +366,7 @@ static inline bool tls_is_skb_tx_device_offloaded(const struct sk_buff *skb)
 
 	return skb_is_decrypted((struct sk_buff *)skb) && sk &&
 	       sk_fullsock(sk) &&
+	       /* Pairs with tls_device_tx_new(). */
 	       smp_load_acquire(&sk->sk_validate_xmit_skb) ==
 	       &tls_validate_xmit_skb;
 }
@@ -373,6 +374,7 @@ static inline bool tls_is_skb_tx_device_offloaded(const struct sk_buff *skb)
 static inline bool tls_is_sk_rx_device_offloaded(struct sock *sk)
 {
 	return sk_fullsock(sk) &&
+	       /* Pairs with the tie of the socket to its device. */
 	       smp_load_acquire(&sk->sk_destruct) == tls_device_sk_destruct &&
 	       tls_get_ctx(sk)->rx_conf == TLS_HW;
 }
