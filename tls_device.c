@@ -129,7 +129,7 @@ static struct net_device *ctx_netdev(const struct tls_context *ctx)
 
 /*
  * The device that the socket's packets leave by, below bonds and VLANs, with a
- * reference. Socket lock owned.
+ * reference; NULL when it knows nothing of TLS. Socket lock owned.
  */
 static struct net_device *find_netdev(struct sock *sk)
 {
@@ -146,7 +146,10 @@ static struct net_device *find_netdev(struct sock *sk)
 			if (is_vlan_dev(lower))
 				lower = vlan_dev_real_dev(lower);
 		} while (lower != dev);
-		dev_hold(dev);
+		if (dev->tlsdev_ops)
+			dev_hold(dev);
+		else
+			dev = NULL;
 	}
 	rcu_read_unlock();
 	return dev;
@@ -158,8 +161,7 @@ static bool netdev_can(const struct sock *sk, const struct net_device *dev,
 {
 	const struct dst_entry *dst = __sk_dst_get((struct sock *)sk);
 
-	if (!(dev->flags & IFF_UP) || !(dev->features & feature) ||
-	    !dev->tlsdev_ops)
+	if (!(dev->flags & IFF_UP) || !(dev->features & feature))
 		return false;
 	if (dst && is_vlan_dev(dst->dev) && !(dev->vlan_features & feature))
 		return false;

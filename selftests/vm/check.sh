@@ -162,9 +162,12 @@ check_overlay() {
 	for kind in m y; do
 		status=0
 		mkdir -p "$out-$kind"
-		grep -v '^CONFIG_TLS=' "$kernel/wanted.config" \
+		grep -v '^CONFIG_TLS' "$kernel/wanted.config" \
 			>"$out-$kind/wanted.config"
 		printf '%s\n' "CONFIG_TLS=$kind" "CONFIG_TLS_KUNIT_TEST=$kind" \
+			>>"$out-$kind/wanted.config"
+		# One of the two with offload to devices, the other without.
+		[ $kind = y ] || echo CONFIG_TLS_DEVICE=y \
 			>>"$out-$kind/wanted.config"
 		(quietly "building the networking of that tree with TLS=$kind" \
 			"$BUILD/log/overlay-$kind" \

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# demo.sh: the first 100 MiB of the kernel's source archive through OpenSSL
+# demo.sh: the first 100 MB of the kernel's source archive through OpenSSL
 # over our tls.ko, in both versions and three ciphers. FILE= names another.
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
@@ -10,8 +10,8 @@ mkdir -p "$BUILD/demo"
 if [ -z "$file" ]; then
 	LINUX='' "$VM_DIR/fetch.sh" source >/dev/null
 	file=$BUILD/demo/linux-source-$KERNEL.tar.xz.part
-	[ -e "$file" ] ||
-		head -c $((100 << 20)) \
+	[ "$(stat -c %s "$file" 2>/dev/null)" = 100000000 ] ||
+		head -c 100000000 \
 			"$CACHE/download/linux-source-$KERNEL.tar.xz" >"$file"
 else
 	cp "$file" "$BUILD/demo/"
