@@ -32,6 +32,9 @@
 /* Records without data that one call reads before it looks up. */
 #define TLS_EMPTY_RECORDS	64
 
+/* How often a sleeper looks that waits for SO_RCVLOWAT. */
+#define TLS_LOWAT_SLICE		((long)HZ / 10)
+
 /* Records that are not predicted after a miss: at first, and at most. */
 #define TLS_BACKOFF_MIN		16
 #define TLS_BACKOFF_MAX		4096
@@ -192,6 +195,24 @@ static void rx_update(struct sock *sk, struct tls_sw_rx *rx)
 }
 
 /*
+ * Sleep until TCP has received something. With SO_RCVLOWAT, TCP is silent while
+ * it holds fewer bytes than that; it does not know what this call has taken
+ * already, nor that a record is larger than its text. So look now and then.
+ */
+static void rx_sleep(struct sock *sk, long *timeo)
+{
+	long slice = *timeo;
+	long left;
+
+	if (READ_ONCE(sk->sk_rcvlowat) > 1)
+		slice = min(slice, TLS_LOWAT_SLICE);
+	left = slice;
+	sk_wait_data(sk, &left, skb_peek_tail(&sk->sk_receive_queue));
+	if (*timeo != MAX_SCHEDULE_TIMEOUT)
+		*timeo -= slice - left;
+}
+
+/*
  * Wait for a record. The socket lock is given up meanwhile.
  *
  * @seen: the last record in @ready that the caller knows, or NULL
@@ -228,7 +249,7 @@ static int rx_wait(struct sock *sk, struct tls_sw_rx *rx,
 			return -EAGAIN;
 		if (signal_pending(current))
 			return sock_intr_errno(*timeo);
-		sk_wait_data(sk, timeo, skb_peek_tail(&sk->sk_receive_queue));
+		rx_sleep(sk, timeo);
 	}
 }
 
