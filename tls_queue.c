@@ -298,8 +298,10 @@ int tls_queue_push(struct tls_queue *q, bool more)
  * tls_queue_force - hand everything to TCP, even over its buffer's limit
  * @q: the queue
  *
- * For the end of a stream, when nobody will come back: what is queued here is
- * bounded by one batch. Process context, socket lock owned.
+ * For the end of a call, or of the stream. Whoever replaced sk_write_space need
+ * not call ours (the target of NVMe over TCP does not), and so nobody may come
+ * back. The senders see to it that what is queued is no more than a record over
+ * the room that TCP has. Process context, socket lock owned.
  *
  * Return: 0, or as tls_queue_push().
  */

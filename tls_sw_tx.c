@@ -474,6 +474,12 @@ static int sw_sendmsg(struct sock *sk, struct tls_tx *base,
 	if (tx->queue.bytes) {
 		int err = tls_queue_push(&tx->queue, false);
 
+		/*
+		 * A call takes no record when TCP has no room, so no more than
+		 * one is over. Whoever replaced write-space need not call ours.
+		 */
+		if (err == -EAGAIN)
+			err = tls_queue_force(&tx->queue);
 		if (err && err != -EAGAIN && !copied)
 			ret = err;
 	}
