@@ -55,7 +55,7 @@ qemu() {
 		-display none -no-reboot -kernel "$kernel/arch/x86/boot/bzImage" \
 		-append "console=ttyS0 reboot=t panic=-1 root=root ro \
 rootfstype=9p rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose \
-init=/init quiet loglevel=5 kunit.enable=1 $append" \
+init=/init quiet loglevel=5 no_timer_check kunit.enable=1 $append" \
 		$(share "$rootfs" root ,readonly=on) \
 		$(share "$TOP" host ,readonly=on) \
 		$(share "$kernel" kernel ,readonly=on) \
