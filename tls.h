@@ -4,9 +4,10 @@
  *
  * Calls go down only:
  *
- *	tls_main -> tls_sw_tx, tls_sw_rx -> tls_device -> tls_device_fallback
- *					 -> tls_sw, tls_strp, tls_queue
- *						-> tls_record
+ *	tls_main -> tls_sw_tx, tls_sw_rx -> tls_sw_open
+ *		 -> tls_device -> tls_device_fallback
+ *		 -> tls_sw, tls_strp, tls_queue
+ *		 -> tls_record
  *
  * Locks and contexts
  * ------------------

@@ -1,142 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The software engine, receiving: records in, plaintext out.
+ * The software engine, receiving: the calls that read, and those who wait.
  *
- * A record is decrypted from where TCP queued it, while the socket lock is
- * held: straight into the caller's buffer when all of it fits there, else into
- * new memory that waits in @ready until it has been read. What was received is
- * never written, as others may share its pages.
- *
- * TLS 1.3 hides the content type and padding behind the ciphertext. So for a
- * record that could go straight to the caller, unpadded data is predicted. A
- * miss is decrypted again into memory, and then nothing is predicted for a
- * while that doubles with each further miss.
+ * A call takes records one after the other, as far as its buffer goes
+ * (tls_sw_open.c), or what waits decrypted in @ready. All of it under the
+ * socket lock, which is given up only while waiting for a record.
  */
 
 #include <linux/net.h>
 #include <linux/sched/signal.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
-#include <linux/unaligned.h>
 #include <net/sock.h>
 #include <net/tcp.h>
 #include <trace/events/sock.h>
 
-#include "tls.h"
+#include "tls_sw_rx.h"
 #include "trace.h"
 
-/* Pieces of a record beyond which it is copied together before decryption. */
-#define TLS_RX_PIECES		(MAX_SKB_FRAGS + 7)
-/* Pages of the caller that one record is decrypted into. */
-#define TLS_DIRECT_PAGES	8
 /* Records without data that one call reads before it looks up. */
 #define TLS_EMPTY_RECORDS	64
 
 /* How often a sleeper looks that waits for SO_RCVLOWAT. */
 #define TLS_LOWAT_SLICE		((long)HZ / 10)
-
-/* Records that are not predicted after a miss: at first, and at most. */
-#define TLS_BACKOFF_MIN		16
-#define TLS_BACKOFF_MAX		4096
-
-#define TLS_HANDSHAKE_KEY_UPDATE	24	/* RFC 8446, 4 */
-#define TLS_HANDSHAKE_HEADER_SIZE	4	/* its type, 24 bits of length */
-
-/**
- * struct tls_sw_rx - all that receiving owns
- * @rx: must be first
- * @key: the key of the next record
- * @device: a device may decrypt, or NULL
- * @old_key: what it decrypted with, when that is not @key any more
- * @old_until: nothing from this sequence number on was decrypted with it
- * @noted: one more than the number of the record that @device knows of
- * @how: whether the device has decrypted the record at the head
- * @strp: records in TCP's queue
- * @ready: decrypted records, not wholly read; see struct rx_msg
- * @ready_mem: memory of @ready, in bytes
- * @over: the socket's memory ran out for @ready: no looking further ahead
- * @unlinked: records that have left @ready, for who looked at it before
- * @data_ready: the socket's callback, while ours stands in its place
- * @err: why this direction has failed for good, or 0
- * @readable: a read would not block; poll looks at it without the lock
- * @again: a call has ended before what is readable: announce it once more
- * @key_update: the peer goes on under a key that we do not have yet
- * @handshake: TLS 1.3: header of the handshake message that has begun
- * @handshake_got: bytes of that header that have come
- * @handshake_left: bytes of that message still to come after its header
- * @skip: records still to come before the next prediction
- * @backoff: what @skip becomes at the next miss
- * @streak: predictions that came true since the last miss
- * @tail: the last byte of TLS 1.3's inner plaintext
- * @src: what the cipher reads: additional data, the record in TCP's queue
- * @dst: what it writes: additional data, text, @tail
- */
-struct tls_sw_rx {
-	struct tls_rx rx;
-	struct tls_key *key;
-	struct tls_device_rx *device;
-	struct tls_key *old_key;
-	u32 old_until;
-	u64 noted;
-	enum tls_decrypted how;
-	struct tls_strp strp;
-	struct sk_buff_head ready;
-	unsigned int ready_mem;
-	bool over;
-	u64 unlinked;
-	void (*data_ready)(struct sock *sk);
-	int err;
-	bool readable;
-	bool again;
-	bool key_update;
-	u8 handshake[TLS_HANDSHAKE_HEADER_SIZE];
-	u8 handshake_got;
-	u32 handshake_left;
-	u16 skip;
-	u16 backoff;
-	u16 streak;
-	u8 tail;
-	struct scatterlist src[1 + TLS_RX_PIECES];
-	struct scatterlist dst[1 + TLS_DIRECT_PAGES + 1];
-};
-
-/**
- * struct rx_msg - in the control block of a decrypted record
- * @offset: bytes of it that have been read
- * @charged: it is charged to the socket
- * @type: its content type
- */
-struct rx_msg {
-	unsigned int offset;
-	bool charged;
-	u8 type;
-};
-
-static struct rx_msg *rx_msg(struct sk_buff *skb)
-{
-	BUILD_BUG_ON(sizeof(struct rx_msg) > sizeof(skb->cb));
-	return (struct rx_msg *)skb->cb;
-}
-
-static unsigned int unread(struct sk_buff *skb)
-{
-	return skb->len - rx_msg(skb)->offset;
-}
-
-static struct tls_sw_rx *sw_rx(const struct tls_rx *rx)
-{
-	return container_of((struct tls_rx *)rx, struct tls_sw_rx, rx);
-}
-
-/* Nothing that comes after this point of the stream is ever delivered. */
-static int rx_fail(struct sock *sk, struct tls_sw_rx *rx, int err)
-{
-	trace_tls_abort(sk, true, err);
-	WRITE_ONCE(rx->err, err);
-	WRITE_ONCE(rx->readable, true);
-	sk_error_report(sk);
-	return err;
-}
 
 /* Look at the head of the stream; socket lock held, any context. */
 static int rx_next(struct sock *sk, struct tls_sw_rx *rx,
@@ -149,7 +35,7 @@ static int rx_next(struct sock *sk, struct tls_sw_rx *rx,
 	if (rx->key_update)
 		return -EKEYEXPIRED;
 	ret = tls_strp_next(&rx->strp, &rx->key->framing, rec, gfp);
-	return ret < 0 && ret != -ENOMEM ? rx_fail(sk, rx, ret) : ret;
+	return ret < 0 && ret != -ENOMEM ? tls_rx_fail(sk, rx, ret) : ret;
 }
 
 /* TCP has received something: is it worth waking a reader? */
@@ -238,7 +124,7 @@ static int rx_wait(struct sock *sk, struct tls_sw_rx *rx,
 		/* A record that the peer's FIN cuts short is not the end. */
 		if (sock_flag(sk, SOCK_DONE))
 			return tls_strp_partial(&rx->strp) ?
-			       rx_fail(sk, rx, -EBADMSG) : 0;
+			       tls_rx_fail(sk, rx, -EBADMSG) : 0;
 		if (sk->sk_err)
 			return -sk->sk_err;
 		if (sk->sk_shutdown & RCV_SHUTDOWN)
@@ -253,438 +139,13 @@ static int rx_wait(struct sock *sk, struct tls_sw_rx *rx,
 	}
 }
 
-/*
- * The device has decrypted the record at the head of the stream, and found it
- * authentic: its text only needs to be copied.
- */
-static int rx_copy(struct sock *sk, struct tls_sw_rx *rx, int nents)
-{
-	struct tls_framing *f = &rx->key->framing;
-	unsigned int at = f->prepend;
-	struct sg_mapping_iter to;
-	int err = 0;
-
-	if (unlikely(f->exhausted))
-		return rx_fail(sk, rx, -EBADMSG);
-	sg_miter_start(&to, rx->dst + 1, nents + (f->tail ? 1 : 0),
-		       SG_MITER_TO_SG);
-	while (!err && sg_miter_next(&to)) {
-		err = tls_strp_copy(&rx->strp, at, to.addr, to.length);
-		at += to.length;
-	}
-	sg_miter_stop(&to);
-	if (err)
-		return rx_fail(sk, rx, -EBADMSG);
-	tls_framing_advance(f);
-	return 0;
-}
-
-/*
- * The device has decrypted parts of the record at the head of the stream, or
- * has done so with another key: make it what the peer sent.
- */
-static int rx_restore(struct sock *sk, struct tls_sw_rx *rx,
-		      const struct tls_record *rec, const u8 *explicit_nonce)
-{
-	unsigned int skip = rx->key->framing.prepend;
-	struct tls_key *key = rx->old_key ?: rx->key;
-	struct scatterlist dst[2];
-	int used, err;
-	u8 *buf;
-
-	if (!rx->strp.held) {
-		err = tls_strp_hold(&rx->strp, rec, sk->sk_allocation);
-		if (err)
-			return err;
-	}
-	buf = kvmalloc(rec->text_len + TLS_TAG_SIZE, sk->sk_allocation);
-	if (!buf)
-		return -ENOMEM;
-	sg_init_table(dst, ARRAY_SIZE(dst));
-	sg_set_buf(&dst[1], buf, rec->text_len + TLS_TAG_SIZE);
-	used = tls_strp_map(&rx->strp, skip, rec->text_len, rx->src + 1,
-			    TLS_RX_PIECES);
-	err = used < 0 ? used : 0;
-	if (!err) {
-		sg_mark_end(&rx->src[used]);
-		err = tls_key_again(key, rx->src, dst, rec, explicit_nonce,
-				    sk->sk_allocation);
-		if (used != TLS_RX_PIECES)
-			sg_unmark_end(&rx->src[used]);
-	}
-	if (!err)
-		tls_strp_restore(&rx->strp, buf, skip, rec->text_len);
-	kvfree_sensitive(buf, rec->text_len + TLS_TAG_SIZE);
-	return err;
-}
-
-/*
- * What has the device done with the record at the head of the stream?
- *
- * Return: 1 when its text is there; 0 when it is to be decrypted; or an error.
- */
-static int rx_from_device(struct sock *sk, struct tls_sw_rx *rx,
-			  const struct tls_record *rec,
-			  const u8 *explicit_nonce)
-{
-	u64 sn = rx->key->framing.seq;
-
-	rx->how = tls_strp_decrypted(&rx->strp, rec);
-	if (rx->noted != sn + 1) {
-		rx->noted = sn + 1;
-		tls_device_rx_record(sk, rx->device, tls_strp_seq(&rx->strp),
-				     sn);
-	}
-	if (rx->how == TLS_ENCRYPTED)
-		return 0;
-	if (rx->how == TLS_DECRYPTED && !rx->old_key)
-		return 1;
-	return rx_restore(sk, rx, rec, explicit_nonce);
-}
-
-/*
- * Decrypt the record at the head of the stream. Entries 1 to @nents of @dst
- * are set to receive its text, but for TLS 1.3's last byte.
- *
- * Return: 0; -EBADMSG, and the direction has failed; -ENOMEM, and the record
- * can be tried again.
- */
-static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
-		   const struct tls_record *rec, int nents)
-{
-	const struct tls_framing *f = &rx->key->framing;
-	unsigned int skip = f->prepend;
-	unsigned int len = rec->full_len - skip;
-	u8 explicit_nonce[TLS_EXPLICIT_NONCE_SIZE];
-	int used, err;
-
-	if (skip > TLS_HEADER_SIZE &&
-	    tls_strp_copy(&rx->strp, TLS_HEADER_SIZE, explicit_nonce,
-			  skip - TLS_HEADER_SIZE))
-		return rx_fail(sk, rx, -EBADMSG);
-
-	if (f->tail)
-		sg_set_buf(&rx->dst[nents + 1], &rx->tail, 1);
-	if (rx->device) {
-		err = rx_from_device(sk, rx, rec, explicit_nonce);
-		if (err)
-			return err > 0 ? rx_copy(sk, rx, nents) : err;
-	}
-
-	used = tls_strp_map(&rx->strp, skip, len, rx->src + 1, TLS_RX_PIECES);
-	if (used == -EMSGSIZE) {
-		err = tls_strp_hold(&rx->strp, rec, sk->sk_allocation);
-		if (err)
-			return err;
-		used = tls_strp_map(&rx->strp, skip, len, rx->src + 1,
-				    TLS_RX_PIECES);
-	}
-	if (used < 0)
-		return rx_fail(sk, rx, -EBADMSG);
-
-	if (f->tail)
-		nents++;
-	sg_mark_end(&rx->src[used]);
-	sg_mark_end(&rx->dst[nents]);
-	err = tls_key_open(rx->key, rx->src, rx->dst, rec, explicit_nonce,
-			   sk->sk_allocation);
-	sg_unmark_end(&rx->dst[nents]);
-	if (used != TLS_RX_PIECES)
-		sg_unmark_end(&rx->src[used]);
-
-	if (!err || err == -ENOMEM)
-		return err;
-	tls_count(sk, TLS_DECRYPT_ERROR, 1);
-	return rx_fail(sk, rx, -EBADMSG);
-}
-
-/* The record at the head of the stream has been read. */
-static void rx_done(struct sock *sk, struct tls_sw_rx *rx,
-		    const struct tls_record *rec)
-{
-	tls_strp_done(&rx->strp, rec);
-	if (likely(!rx->device))
-		return;
-	tls_device_rx_done(sk, rx->device, rx->how, rx->key->framing.seq,
-			   tls_strp_partial(&rx->strp));
-	if (!rx->old_key)
-		return;
-	tls_framing_advance(&rx->old_key->framing);
-	if (!before(tls_strp_seq(&rx->strp), rx->old_until)) {
-		tls_key_free(rx->old_key);
-		rx->old_key = NULL;
-		tls_device_rx_restart(sk, rx->device, rx->key);
-	}
-}
-
-/*
- * TLS 1.3: find the content type, and drop it and the padding before it.
- *
- * Return: 0, or -EBADMSG when there is none (RFC 8446, 5.4) or the text is
- * too long.
- */
-static int rx_inner_type(struct tls_sw_rx *rx, struct sk_buff *skb)
-{
-	unsigned int len = skb->len;
-	int i;
-
-	if (rx->tail) {
-		rx_msg(skb)->type = rx->tail;
-		return 0;
-	}
-	for (i = skb_shinfo(skb)->nr_frags - 1; i >= 0; i--) {
-		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
-		const u8 *text = skb_frag_address(frag);
-		unsigned int size = skb_frag_size(frag);
-		unsigned int end = tls_padding_skip(text, size);
-
-		len -= size - end;
-		if (end) {
-			rx_msg(skb)->type = text[end - 1];
-			return pskb_trim(skb, len - 1);
-		}
-	}
-	return -EBADMSG;
-}
-
-/* Put a decrypted record behind @ready, charged to the socket if it can be. */
-static void rx_ready_add(struct sock *sk, struct tls_sw_rx *rx,
-			 struct sk_buff *skb)
-{
-	rx_msg(skb)->charged = sk_rmem_schedule(sk, skb, skb->truesize);
-	if (rx_msg(skb)->charged)
-		sk_mem_charge(sk, skb->truesize);
-	else
-		rx->over = true;
-	rx->ready_mem += skb->truesize;
-	__skb_queue_tail(&rx->ready, skb);
-}
-
-/* The first record in @ready goes. */
-static void rx_ready_drop(struct sock *sk, struct tls_sw_rx *rx,
-			  struct sk_buff *skb)
-{
-	__skb_unlink(skb, &rx->ready);
-	rx->unlinked++;
-	rx->ready_mem -= skb->truesize;
-	if (rx_msg(skb)->charged)
-		sk_mem_uncharge(sk, skb->truesize);
-	if (skb_queue_empty(&rx->ready))
-		rx->over = false;
-	consume_skb(skb);
-}
-
-/*
- * TLS 1.3: walk over the handshake messages in a record. Several may share one,
- * and one may go on in the next (RFC 8446, 5.1).
- *
- * Return: whether a KeyUpdate ends here, after which the key is another.
- */
-static bool rx_has_key_update(struct tls_sw_rx *rx, const struct sk_buff *skb)
-{
-	unsigned int at = 0;
-
-	while (at < skb->len) {
-		unsigned int n;
-
-		if (rx->handshake_got < TLS_HANDSHAKE_HEADER_SIZE) {
-			n = min(TLS_HANDSHAKE_HEADER_SIZE - rx->handshake_got,
-				skb->len - at);
-			skb_copy_bits(skb, at,
-				      rx->handshake + rx->handshake_got, n);
-			at += n;
-			rx->handshake_got += n;
-			if (rx->handshake_got < TLS_HANDSHAKE_HEADER_SIZE)
-				break;
-			rx->handshake_left =
-				get_unaligned_be24(rx->handshake + 1);
-		}
-		n = min(rx->handshake_left, skb->len - at);
-		at += n;
-		rx->handshake_left -= n;
-		if (rx->handshake_left)
-			break;
-		rx->handshake_got = 0;
-		if (rx->handshake[0] == TLS_HANDSHAKE_KEY_UPDATE)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Decrypt the record at the head of the stream into memory, behind @ready.
- * Data that is empty does not go there: there is nothing to read.
- *
- * Return: 0; 1 when it was empty; or an error.
- */
-static int rx_take(struct sock *sk, struct tls_sw_rx *rx,
-		   const struct tls_record *rec)
-{
-	const struct tls_framing *f = &rx->key->framing;
-	unsigned int len = rec->text_len - f->tail;
-	struct sk_buff *skb;
-	int err, i;
-
-	skb = alloc_skb_with_frags(0, len, PAGE_ALLOC_COSTLY_ORDER, &err,
-				   sk->sk_allocation);
-	if (!skb)
-		return -ENOMEM;
-	skb->len = len;
-	skb->data_len = len;
-	rx_msg(skb)->offset = 0;
-	rx_msg(skb)->type = rec->type;
-	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
-		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
-
-		sg_set_page(&rx->dst[1 + i], skb_frag_page(frag),
-			    skb_frag_size(frag), skb_frag_off(frag));
-	}
-
-	err = rx_open(sk, rx, rec, i);
-	if (!err && f->tail) {
-		err = rx_inner_type(rx, skb);
-		if (err)
-			rx_fail(sk, rx, err);
-	}
-	if (err) {
-		kfree_skb(skb);
-		return err;
-	}
-	trace_tls_record_received(sk, rx_msg(skb)->type, skb->len, f->seq - 1);
-	rx_done(sk, rx, rec);
-	if (!skb->len && rx_msg(skb)->type == TLS_RECORD_TYPE_DATA) {
-		consume_skb(skb);
-		return 1;
-	}
-
-	if (f->version == TLS_1_3_VERSION &&
-	    rx_msg(skb)->type == TLS_RECORD_TYPE_HANDSHAKE &&
-	    rx_has_key_update(rx, skb)) {
-		tls_count(sk, TLS_RX_REKEY_RECEIVED, 1);
-		rx->key_update = true;
-	}
-	rx_ready_add(sk, rx, skb);
-	return 0;
-}
-
-/* Would this record, if it is what we expect, go straight to the caller? */
-static bool rx_is_direct(struct sock *sk, struct tls_sw_rx *rx,
-			 const struct tls_record *rec,
-			 const struct iov_iter *to)
-{
-	unsigned int len = rec->text_len - rx->key->framing.tail;
-
-	if (!len || len > iov_iter_count(to) ||
-	    rec->type != TLS_RECORD_TYPE_DATA)
-		return false;
-	/* CCM verifies what it has written: the caller must not write too. */
-	if (rx->key->framing.cipher->ccm)
-		return false;
-	if (rx->key->framing.version == TLS_1_3_VERSION && rx->skip &&
-	    !tls_get_ctx(sk)->rx_no_pad) {
-		rx->skip--;
-		return false;
-	}
-	return true;
-}
-
-/* Was the prediction right? */
-static bool rx_predicted(struct sock *sk, struct tls_sw_rx *rx,
-			 const struct tls_record *rec)
-{
-	if (!rx->key->framing.tail)
-		return true;
-	if (rx->tail == TLS_RECORD_TYPE_DATA) {
-		if (rx->backoff > TLS_BACKOFF_MIN &&
-		    ++rx->streak >= rx->backoff) {
-			rx->backoff = TLS_BACKOFF_MIN;
-			rx->streak = 0;
-		}
-		return true;
-	}
-
-	trace_tls_decrypt_retry(sk, rx->tail, rec->text_len,
-				rx->key->framing.seq);
-	tls_count(sk, TLS_DECRYPT_RETRY, 1);
-	if (!rx->tail && tls_get_ctx(sk)->rx_no_pad)
-		tls_count(sk, TLS_RX_NO_PAD_VIOLATION, 1);
-	rx->skip = rx->backoff;
-	rx->backoff = min(rx->backoff * 2, TLS_BACKOFF_MAX);
-	rx->streak = 0;
-	return false;
-}
-
-/*
- * Decrypt the record at the head of the stream straight into the caller's
- * buffer.
- *
- * Return: bytes delivered; 0 when the buffer or the record is not suited, and
- * nothing has happened; or an error.
- */
-static ssize_t rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
-			      const struct tls_record *rec, struct iov_iter *to)
-{
-	const struct tls_framing *f = &rx->key->framing;
-	unsigned int len = rec->text_len - f->tail;
-	struct page *pages[TLS_DIRECT_PAGES];
-	unsigned int got = 0;
-	int n = 0, err = -EFAULT;
-	bool predicted = true;
-
-	while (got < len && n < TLS_DIRECT_PAGES) {
-		struct page **some = pages + n;
-		size_t offset, left;
-		ssize_t ret;
-
-		ret = iov_iter_extract_pages(to, &some, len - got,
-					     TLS_DIRECT_PAGES - n, 0, &offset);
-		if (ret <= 0)
-			break;
-		got += ret;
-		for (left = ret; left; offset = 0) {
-			size_t part = min(left, PAGE_SIZE - offset);
-
-			sg_set_page(&rx->dst[1 + n], pages[n], part, offset);
-			n++;
-			left -= part;
-		}
-	}
-
-	if (got == len) {
-		struct tls_framing before = *f;
-
-		err = rx_open(sk, rx, rec, n);
-		if (!err) {
-			predicted = rx_predicted(sk, rx, rec);
-			if (!predicted)
-				rx->key->framing = before;
-		}
-	}
-	if (iov_iter_extract_will_pin(to))
-		unpin_user_pages_dirty_lock(pages, n, true);
-
-	if (!err && predicted) {
-		trace_tls_record_received(sk, TLS_RECORD_TYPE_DATA, len,
-					  f->seq - 1);
-		rx_done(sk, rx, rec);
-		return len;
-	}
-	iov_iter_revert(to, got);
-	if (err == -EBADMSG) {
-		/* What is not authentic does not stay with the caller. */
-		iov_iter_revert(to, iov_iter_zero(len, to));
-		return err;
-	}
-	return err == -EFAULT || !err ? 0 : err;
-}
-
 /* @n bytes of the first record in @ready have been read. */
 static void rx_consume(struct sock *sk, struct tls_sw_rx *rx,
 		       struct sk_buff *skb, unsigned int n)
 {
 	rx_msg(skb)->offset += n;
 	if (!unread(skb))
-		rx_ready_drop(sk, rx, skb);
+		tls_rx_ready_drop(sk, rx, skb);
 }
 
 /*
@@ -744,7 +205,7 @@ static int rx_first(struct sock *sk, struct tls_sw_rx *rx,
 		/* Another reader came while we waited: there is no @rec. */
 		if (unlinked != rx->unlinked || !skb_queue_empty(&rx->ready))
 			continue;
-		ret = rx_take(sk, rx, &rec);
+		ret = tls_rx_take(sk, rx, &rec);
 		if (ret > 0)
 			ret = ++empty % TLS_EMPTY_RECORDS ? 0 :
 			      rx_flooded(rx, *timeo, since);
@@ -885,8 +346,8 @@ static int rx_step(struct sock *sk, struct tls_sw_rx *rx, struct rx_call *call,
 
 	if (!(flags & (MSG_PEEK | MSG_TRUNC)) &&
 	    (call->type < 0 || call->type == TLS_RECORD_TYPE_DATA) &&
-	    rx_is_direct(sk, rx, &rec, &call->msg->msg_iter)) {
-		n = rx_take_direct(sk, rx, &rec, &call->msg->msg_iter);
+	    tls_rx_is_direct(sk, rx, &rec, &call->msg->msg_iter)) {
+		n = tls_rx_take_direct(sk, rx, &rec, &call->msg->msg_iter);
 		if (n < 0)
 			return n;
 		if (n) {
@@ -898,7 +359,7 @@ static int rx_step(struct sock *sk, struct tls_sw_rx *rx, struct rx_call *call,
 			return call->copied < call->len;
 		}
 	}
-	ret = rx_take(sk, rx, &rec);
+	ret = tls_rx_take(sk, rx, &rec);
 	if (ret < 0)
 		return ret;
 	call->empty += ret;
@@ -1076,7 +537,7 @@ static void sw_free(struct sock *sk, struct tls_rx *base)
 	write_unlock_bh(&sk->sk_callback_lock);
 
 	while (!skb_queue_empty(&rx->ready))
-		rx_ready_drop(sk, rx, skb_peek(&rx->ready));
+		tls_rx_ready_drop(sk, rx, skb_peek(&rx->ready));
 	tls_strp_purge(&rx->strp);
 	if (rx->device)
 		tls_device_rx_stop(sk, rx->device);
