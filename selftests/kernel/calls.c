@@ -271,7 +271,7 @@ static struct user_pair start_sender(struct kunit *test, work_func_t work)
 
 	sender = (struct sender){
 		.sock = p.sender,
-		.total = SZ_1M / USER_SCALE,
+		.total = SZ_512K,
 	};
 	init_completion(&sender.done);
 	sender.data = user_buffer(test, sender.total);

@@ -176,6 +176,12 @@ check_overlay() {
 		result "overlay: builds with TLS=$kind" $status
 	done
 	status=0
+	(quietly "building NFS and NVMe over TCP of that tree" \
+		"$BUILD/log/overlay-users" \
+		overlay_users "$tree" "$out-m") || status=1
+	! grep 'warning:' "$BUILD/log/overlay-users" >&2 || status=1
+	result "overlay: users inside the kernel build with our headers" $status
+	status=0
 	(quietly "building the tree's own kselftest TARGETS=net/tls" \
 		"$BUILD/log/overlay-kselftest" \
 		make -C "$tree/tools/testing/selftests" TARGETS=net/tls \
@@ -192,6 +198,15 @@ overlay_build() {
 	make -C "$1" O="$2" -j"$JOBS" prepare modules_prepare &&
 	make -C "$1" O="$2" -j"$JOBS" net/core/ net/ipv4/ net/handshake/ \
 		net/tls/
+}
+
+# After overlay_build: those who use TLS sockets inside the kernel.
+overlay_users() {
+	! grep -vxFf "$2/.config" "$VM_DIR/overlay.config" |
+		grep '^CONFIG_' &&
+	make -C "$1" O="$2" -j"$JOBS" net/sunrpc/ drivers/nvme/ &&
+	ls -l "$2"/net/sunrpc/{svcsock,xprtsock}.o \
+		"$2"/drivers/nvme/{host,target}/tcp.o
 }
 
 start=$SECONDS
