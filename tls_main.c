@@ -261,7 +261,8 @@ static int tls_set_tx(struct sock *sk, struct tls_context *ctx,
 		return -ENOMEM;
 	/* Pairs with tls_tx(). */
 	smp_store_release(&ctx->priv_ctx_tx, tx);
-	WRITE_ONCE(ctx->tx_conf, tx->mode);
+	/* Pairs with tls_diag(). */
+	smp_store_release(&ctx->tx_conf, tx->mode);
 	ctx->sk_write_space = sk->sk_write_space;
 	WRITE_ONCE(sk->sk_write_space, tls_write_space);
 	tls_count(sk, tx->mode == TLS_HW ? TLS_CURR_TX_DEVICE : TLS_CURR_TX_SW,
@@ -288,7 +289,8 @@ static int tls_set_rx(struct sock *sk, struct tls_context *ctx,
 	/* Pairs with tls_rx(). */
 	smp_store_release(&ctx->priv_ctx_rx, rx);
 	rx->ops->start(sk, rx);
-	WRITE_ONCE(ctx->rx_conf, rx->mode);
+	/* Pairs with tls_diag(). */
+	smp_store_release(&ctx->rx_conf, rx->mode);
 	tls_count(sk, rx->mode == TLS_HW ? TLS_CURR_RX_DEVICE : TLS_CURR_RX_SW,
 		  1);
 	tls_count(sk, rx->mode == TLS_HW ? TLS_RX_DEVICE : TLS_RX_SW, 1);
@@ -309,7 +311,8 @@ static void set_prot_info(struct tls_context *ctx,
 	p->rec_seq_size = sizeof(f->seq);
 	p->aad_size = f->tail ? TLS_HEADER_SIZE : TLS_AAD_SPACE_SIZE;
 	WRITE_ONCE(p->version, f->version);
-	WRITE_ONCE(p->cipher_type, f->cipher->type);
+	/* Pairs with tls_diag(): a cipher goes with its version. */
+	smp_store_release(&p->cipher_type, f->cipher->type);
 }
 
 /* BPF's hold on a socket ends only with ours, or before it: see tls_update(). */
@@ -768,8 +771,8 @@ static int diag_mode(u8 conf)
 static int tls_diag(struct sock *sk, struct sk_buff *skb)
 {
 	const struct tls_context *ctx;
+	u16 cipher, tx_mode, rx_mode;
 	struct nlattr *nest;
-	u16 cipher;
 
 	nest = nla_nest_start_noflag(skb, INET_ULP_INFO_TLS);
 	if (!nest)
@@ -777,18 +780,26 @@ static int tls_diag(struct sock *sk, struct sk_buff *skb)
 
 	rcu_read_lock();
 	ctx = rcu_dereference(inet_csk(sk)->icsk_ulp_data);
-	if (!ctx)
-		goto done;
-	cipher = READ_ONCE(ctx->prot_info.cipher_type);
+	if (!ctx) {
+		/* It has been closed, and only TCP goes on. */
+		rcu_read_unlock();
+		nla_nest_cancel(skb, nest);
+		return 0;
+	}
+	/*
+	 * Pairs with tls_set_tx(), tls_set_rx(), set_prot_info(): what is seen
+	 * first has been set last.
+	 */
+	tx_mode = diag_mode(smp_load_acquire(&ctx->tx_conf));
+	rx_mode = diag_mode(smp_load_acquire(&ctx->rx_conf));
+	cipher = smp_load_acquire(&ctx->prot_info.cipher_type);
 	if (cipher &&
 	    (nla_put_u16(skb, TLS_INFO_VERSION,
 			 READ_ONCE(ctx->prot_info.version)) ||
 	     nla_put_u16(skb, TLS_INFO_CIPHER, cipher)))
 		goto full;
-	if (nla_put_u16(skb, TLS_INFO_TXCONF,
-			diag_mode(READ_ONCE(ctx->tx_conf))) ||
-	    nla_put_u16(skb, TLS_INFO_RXCONF,
-			diag_mode(READ_ONCE(ctx->rx_conf))))
+	if (nla_put_u16(skb, TLS_INFO_TXCONF, tx_mode) ||
+	    nla_put_u16(skb, TLS_INFO_RXCONF, rx_mode))
 		goto full;
 	if (READ_ONCE(ctx->zerocopy_sendfile) &&
 	    nla_put_flag(skb, TLS_INFO_ZC_RO_TX))
@@ -798,7 +809,6 @@ static int tls_diag(struct sock *sk, struct sk_buff *skb)
 	if (nla_put_u16(skb, TLS_INFO_TX_MAX_PAYLOAD_LEN,
 			READ_ONCE(ctx->tx_max_payload)))
 		goto full;
-done:
 	rcu_read_unlock();
 	nla_nest_end(skb, nest);
 	return 0;
