@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# programs.sh: build the test programs as the kernel tree would, statically
-# for the guest, and print their folder.
+# programs.sh: build the test programs as the kernel tree would, statically where
+# their libraries allow it, for the guest, and print their folder.
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
