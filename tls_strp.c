@@ -173,6 +173,19 @@ static void held_mark(struct tls_strp *strp, const struct tls_strp *in_tcp,
 	}
 }
 
+/* @n bytes of what TCP has are read. */
+static void strp_read(struct sock *sk, unsigned int n)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	tcp_read_done(sk, n);
+	/* An urgent byte is a byte of its record, and with it read. */
+	if (unlikely(tp->urg_data) && after(tp->copied_seq, tp->urg_seq)) {
+		WRITE_ONCE(tp->urg_data, 0);
+		tcp_fast_path_check(sk);
+	}
+}
+
 /* Move what TCP has of the held record into @held. */
 static void held_fill(struct tls_strp *strp)
 {
@@ -204,7 +217,7 @@ static void held_fill(struct tls_strp *strp)
 	if (strp->held_plain)
 		held_mark(strp, &in_tcp, moved);
 	strp->held_len += moved;
-	tcp_read_done(strp->sk, moved);
+	strp_read(strp->sk, moved);
 }
 
 /**
@@ -297,7 +310,7 @@ void tls_strp_done(struct tls_strp *strp, const struct tls_record *rec)
 	if (strp->held)
 		tls_strp_purge(strp);
 	else
-		tcp_read_done(strp->sk, rec->full_len);
+		strp_read(strp->sk, rec->full_len);
 }
 EXPORT_SYMBOL_IF_KUNIT(tls_strp_done);
 
