@@ -761,6 +761,9 @@ TEST_F(like_tcp, urgent_byte_in_line_is_a_byte)
 		}
 		ASSERT_EQ(sizeof(out), got);
 		ASSERT_EQ(0, memcmp(in, out, sizeof(out)));
+		/* What has been read is urgent no more. */
+		EXPECT_ERRNO(EAGAIN, recv(s->b, in, 1, MSG_DONTWAIT));
+		ASSERT_EQ(0, poll_now(s->b, POLLPRI | POLLIN, 0));
 	}
 }
 
