@@ -280,7 +280,9 @@ static inline int wire_expect(struct wire *w, int type, size_t len)
 /**
  * struct cuts - where records have to end, as the sender's calls tell it
  * @n: how many places
- * @at: the place, and the content type of all bytes since the one before
+ * @at: the place, and the content type of all bytes since the one before;
+ *	a record may go on there when it is not a must
+ * @open: how many bytes of data were sent, when the last have no cut yet
  *
  * Calls with MSG_MORE leave no cut.
  */
@@ -289,16 +291,26 @@ struct cuts {
 	struct {
 		unsigned int pos;
 		int type;
+		bool must;
 	} at[20000];
+	unsigned int open;
 };
 
-static inline void cut(struct cuts *c, unsigned int pos, int type)
+static inline void cut_at(struct cuts *c, unsigned int pos, int type, bool must)
 {
+	if (c->n && c->at[c->n - 1].pos == pos)
+		c->at[c->n - 1].must |= must;
 	if (pos == (c->n ? c->at[c->n - 1].pos : 0) ||
 	    c->n == ARRAY_SIZE(c->at))
 		return;
 	c->at[c->n].pos = pos;
-	c->at[c->n++].type = type;
+	c->at[c->n].type = type;
+	c->at[c->n++].must = must;
+}
+
+static inline void cut(struct cuts *c, unsigned int pos, int type)
+{
+	cut_at(c, pos, type, true);
 }
 
 /* The last record: is it one that the cuts, and @limit, let the sender make? */
@@ -315,10 +327,19 @@ static inline int wire_fits(struct wire *w, const struct cuts *c, size_t limit)
 		else
 			low = mid + 1;
 	}
-	if (low == c->n)
-		return wire_wrong(w, "more than was sent");
+	if (low == c->n) {
+		/* With MSG_MORE, a record leaves when it is full. */
+		if (w->pos + w->len > c->open)
+			return wire_wrong(w, "more than was sent");
+		if (w->type != TYPE_DATA || w->len != limit)
+			return wire_wrong(w, "it did not wait for more");
+		return wire_check(w);
+	}
 	if (!w->len || w->len > limit)
 		return wire_wrong(w, "its length is wrong");
+	while (w->pos + w->len > c->at[low].pos && !c->at[low].must &&
+	       low + 1 < c->n)
+		low++;
 	if (w->type != c->at[low].type)
 		return wire_wrong(w, "its type is wrong");
 	if (w->pos + w->len > c->at[low].pos)
