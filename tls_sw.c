@@ -90,6 +90,14 @@ void tls_key_export(const struct tls_key *key, u8 *info)
 	       cipher->key_size);
 }
 
+/* What a cipher allocates while it runs obeys the socket's user too. */
+static unsigned int gfp_scope(gfp_t gfp)
+{
+	if (!(gfp & __GFP_IO))
+		return PF_MEMALLOC_NOIO;
+	return gfp & __GFP_FS ? 0 : PF_MEMALLOC_NOFS;
+}
+
 /*
  * Run the request and wait for it, also when the algorithm queues it
  * (-EINPROGRESS) or its queue is full (-EBUSY): crypto_wait_req() returns only
@@ -100,15 +108,13 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
 		   gfp_t gfp, bool seal)
 {
 	struct aead_request *req = key->req;
-	unsigned int noio = 0;
-	bool narrow = (gfp & GFP_KERNEL) != GFP_KERNEL;
 	DECLARE_CRYPTO_WAIT(wait);
+	unsigned int scope;
 	int err;
 
 	might_sleep();
 	/* A cipher that fails for memory fails the socket: it may sleep. */
-	if (narrow)
-		noio = memalloc_noio_save();
+	scope = memalloc_flags_save(gfp_scope(gfp));
 	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG |
 				       CRYPTO_TFM_REQ_MAY_SLEEP,
 				  crypto_req_done, &wait);
@@ -116,8 +122,7 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
 	aead_request_set_crypt(req, src, dst, crypt_len, key->iv);
 	err = crypto_wait_req(seal ? crypto_aead_encrypt(req) :
 				     crypto_aead_decrypt(req), &wait);
-	if (narrow)
-		memalloc_noio_restore(noio);
+	memalloc_flags_restore(scope);
 	return err;
 }
 
