@@ -402,8 +402,11 @@ TEST_F(like_tcp, buffer_unwritable_from_any_byte_on_loses_nothing)
 		ASSERT_EQ(0, memcmp(in, out, 40));
 	}
 
-	/* Two pieces, the second does not fit: the first is given. */
-	for (can = 20; can < 50; can += 3) {
+	/*
+	 * Two records, the second does not fit: the first is given. TCP may
+	 * have joined what was sent apart.
+	 */
+	for (can = 20; variant->version && can < 50; can += 3) {
 		char *at = page + 4096 - can;
 
 		ASSERT_TRUE(put(s, TYPE_DATA, out, 20));
