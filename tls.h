@@ -153,6 +153,17 @@ enum tls_counter {
 	TLS_TX_REKEY_ERROR,
 	TLS_RX_REKEY_ERROR,
 	TLS_RX_REKEY_RECEIVED,
+	TLS_TX_RECORDS,
+	TLS_RX_RECORDS,
+	/* Directions that have failed for good, by reason. */
+	TLS_ABORT_VERSION,	/* a header's version */
+	TLS_ABORT_LENGTH,	/* a record too long, or too short */
+	TLS_ABORT_TYPE,		/* TLS 1.3: a record that is not encrypted */
+	TLS_ABORT_TAG,		/* a record that is not authentic */
+	TLS_ABORT_PADDING,	/* TLS 1.3: nothing but padding */
+	TLS_ABORT_TRUNCATED,	/* the stream ended within a record */
+	TLS_ABORT_SEQUENCE,	/* record numbers have run out */
+	TLS_ABORT_CIPHER,	/* the cipher itself */
 	TLS_NUM_COUNTERS,
 };
 
@@ -463,20 +474,24 @@ struct tls_rx_ops {
  * struct tls_tx - what every engine's state of sending begins with
  * @ops: its operations
  * @mode: TLS_SW or TLS_HW: who encrypts
+ * @generation: how often the key has been updated (RFC 8446, 7.2)
  */
 struct tls_tx {
 	const struct tls_tx_ops *ops;
 	u8 mode;
+	u32 generation;
 };
 
 /**
  * struct tls_rx - what every engine's state of receiving begins with
  * @ops: its operations
  * @mode: TLS_SW or TLS_HW: who decrypts
+ * @generation: how often the key has been updated (RFC 8446, 7.2)
  */
 struct tls_rx {
 	const struct tls_rx_ops *ops;
 	u8 mode;
+	u32 generation;
 };
 
 struct tls_tx *tls_sw_tx_new(struct sock *sk, struct tls_key *key);

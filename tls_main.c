@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "tls.h"
+#include "trace.h"
 
 /**
  * struct tls_ops - our operations of a socket, made from those underneath
@@ -245,14 +246,9 @@ static int tls_set_tx(struct sock *sk, struct tls_context *ctx,
 		      struct tls_key *key)
 {
 	struct tls_tx *tx = ctx->priv_ctx_tx;
-	int err;
 
-	if (tx) {
-		err = tx->ops->rekey(sk, tx, key);
-		if (!err)
-			tls_count(sk, TLS_TX_REKEY_OK, 1);
-		return err;
-	}
+	if (tx)
+		return tx->ops->rekey(sk, tx, key);
 	/* A writer that TCP holds would go on in the clear when it wakes. */
 	if (sk->sk_write_pending)
 		return -EBUSY;
@@ -275,14 +271,9 @@ static int tls_set_rx(struct sock *sk, struct tls_context *ctx,
 		      struct tls_key *key)
 {
 	struct tls_rx *rx = ctx->priv_ctx_rx;
-	int err;
 
-	if (rx) {
-		err = rx->ops->rekey(sk, rx, key);
-		if (!err)
-			tls_count(sk, TLS_RX_REKEY_OK, 1);
-		return err;
-	}
+	if (rx)
+		return rx->ops->rekey(sk, rx, key);
 	rx = tls_sw_rx_new(sk, key);
 	if (!rx)
 		return -ENOMEM;
@@ -324,6 +315,25 @@ static bool is_in_sockmap(const struct sock *sk)
 	is = sk_psock(sk);
 	rcu_read_unlock();
 	return is;
+}
+
+/* Somebody tried to replace the key of a direction. */
+static void tx_updated(struct sock *sk, struct tls_tx *tx, int err)
+{
+	if (!err)
+		tx->generation++;
+	tls_count(sk, err ? TLS_TX_REKEY_ERROR : TLS_TX_REKEY_OK, 1);
+	trace_tls_key_update(sk, false, tx->generation,
+			     tx->ops->key(tx)->framing.seq, err);
+}
+
+static void rx_updated(struct sock *sk, struct tls_rx *rx, int err)
+{
+	if (!err)
+		rx->generation++;
+	tls_count(sk, err ? TLS_RX_REKEY_ERROR : TLS_RX_REKEY_OK, 1);
+	trace_tls_key_update(sk, true, rx->generation,
+			     rx->ops->key(rx)->framing.seq, err);
 }
 
 /* TLS_TX and TLS_RX; socket lock owned. */
@@ -376,8 +386,12 @@ static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 	}
 out:
 	memzero_explicit(info, sizeof(info));
-	if (err && again && p->version == TLS_1_3_VERSION)
-		tls_count(sk, tx ? TLS_TX_REKEY_ERROR : TLS_RX_REKEY_ERROR, 1);
+	if (again && p->version == TLS_1_3_VERSION) {
+		if (tx)
+			tx_updated(sk, ctx->priv_ctx_tx, err);
+		else
+			rx_updated(sk, ctx->priv_ctx_rx, err);
+	}
 	return err;
 }
 

@@ -39,6 +39,16 @@ static const char *const names[] = {
 	[TLS_TX_REKEY_ERROR]		= "TlsTxRekeyError",
 	[TLS_RX_REKEY_ERROR]		= "TlsRxRekeyError",
 	[TLS_RX_REKEY_RECEIVED]		= "TlsRxRekeyReceived",
+	[TLS_TX_RECORDS]		= "TlsTxRecords",
+	[TLS_RX_RECORDS]		= "TlsRxRecords",
+	[TLS_ABORT_VERSION]		= "TlsAbortVersion",
+	[TLS_ABORT_LENGTH]		= "TlsAbortLength",
+	[TLS_ABORT_TYPE]		= "TlsAbortType",
+	[TLS_ABORT_TAG]			= "TlsAbortTag",
+	[TLS_ABORT_PADDING]		= "TlsAbortPadding",
+	[TLS_ABORT_TRUNCATED]		= "TlsAbortTruncated",
+	[TLS_ABORT_SEQUENCE]		= "TlsAbortSequence",
+	[TLS_ABORT_CIPHER]		= "TlsAbortCipher",
 };
 
 static_assert(ARRAY_SIZE(names) == TLS_NUM_COUNTERS);

@@ -265,7 +265,7 @@ EXPORT_SYMBOL_IF_KUNIT(tls_record_header);
  * tls_record_parse - check a header that a peer sent
  * @f: framing of the direction
  * @header: the first bytes of the record
- * @rec: filled when the header is right
+ * @rec: filled when the header is right; when it is wrong, only its type is
  *
  * Return: 0; -EMSGSIZE when the record is longer than the protocol allows
  * (RFC 5246, 6.2.3; RFC 8446, 5.2: a longer one could only hold a plaintext
@@ -280,6 +280,7 @@ int tls_record_parse(const struct tls_framing *f,
 	size_t len = get_unaligned_be16(header + 3);
 	size_t least = explicit_len + f->tail + TLS_TAG_SIZE;
 
+	rec->type = header[0];
 	if (len > least + TLS_MAX_PAYLOAD_SIZE)
 		return -EMSGSIZE;
 	if (get_unaligned_be16(header + 1) != TLS_1_2_VERSION)
@@ -288,7 +289,6 @@ int tls_record_parse(const struct tls_framing *f,
 		return -EBADMSG;
 	if (f->version == TLS_1_3_VERSION && header[0] != TLS_RECORD_TYPE_DATA)
 		return -EBADMSG;
-	rec->type = header[0];
 	rec->full_len = TLS_HEADER_SIZE + len;
 	rec->text_len = len - explicit_len - TLS_TAG_SIZE;
 	return 0;

@@ -24,13 +24,23 @@
 #define TLS_HANDSHAKE_KEY_UPDATE	24	/* RFC 8446, 4 */
 
 /* Nothing that comes after this point of the stream is ever delivered. */
-int tls_rx_fail(struct sock *sk, struct tls_sw_rx *rx, int err)
+int tls_rx_fail(struct sock *sk, struct tls_sw_rx *rx,
+		enum tls_counter reason, int err)
 {
-	trace_tls_abort(sk, true, err);
+	tls_count(sk, reason, 1);
+	trace_tls_abort(sk, true, reason, err);
 	WRITE_ONCE(rx->err, err);
 	WRITE_ONCE(rx->readable, true);
 	sk_error_report(sk);
 	return err;
+}
+
+/* Why could tls_key_open() not open a record? */
+static enum tls_counter open_fault(const struct tls_framing *f, int err)
+{
+	if (f->exhausted)
+		return TLS_ABORT_SEQUENCE;
+	return err == -EBADMSG ? TLS_ABORT_TAG : TLS_ABORT_CIPHER;
 }
 
 /*
@@ -45,7 +55,7 @@ static int rx_copy(struct sock *sk, struct tls_sw_rx *rx, int nents)
 	int err = 0;
 
 	if (unlikely(f->exhausted))
-		return tls_rx_fail(sk, rx, -EBADMSG);
+		return tls_rx_fail(sk, rx, TLS_ABORT_SEQUENCE, -EBADMSG);
 	sg_miter_start(&to, rx->dst + 1, nents + (f->tail ? 1 : 0),
 		       SG_MITER_TO_SG);
 	while (!err && sg_miter_next(&to)) {
@@ -54,7 +64,7 @@ static int rx_copy(struct sock *sk, struct tls_sw_rx *rx, int nents)
 	}
 	sg_miter_stop(&to);
 	if (err)
-		return tls_rx_fail(sk, rx, -EBADMSG);
+		return tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED, -EBADMSG);
 	tls_framing_advance(f);
 	return 0;
 }
@@ -141,14 +151,17 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 	if (skip > TLS_HEADER_SIZE &&
 	    tls_strp_copy(&rx->strp, TLS_HEADER_SIZE, explicit_nonce,
 			  skip - TLS_HEADER_SIZE))
-		return tls_rx_fail(sk, rx, -EBADMSG);
+		return tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED, -EBADMSG);
 
 	if (f->tail)
 		sg_set_buf(&rx->dst[nents + 1], &rx->tail, 1);
 	if (rx->device) {
 		err = rx_from_device(sk, rx, rec, explicit_nonce);
+		if (err > 0)
+			return rx_copy(sk, rx, nents);
 		if (err)
-			return err > 0 ? rx_copy(sk, rx, nents) : err;
+			return err == -ENOMEM ? err :
+			       tls_rx_fail(sk, rx, TLS_ABORT_CIPHER, -EBADMSG);
 	}
 
 	used = tls_strp_map(&rx->strp, skip, len, rx->src + 1, TLS_RX_PIECES);
@@ -160,7 +173,7 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 				    TLS_RX_PIECES);
 	}
 	if (used < 0)
-		return tls_rx_fail(sk, rx, -EBADMSG);
+		return tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED, -EBADMSG);
 
 	if (f->tail)
 		nents++;
@@ -175,13 +188,18 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 	if (!err || err == -ENOMEM)
 		return err;
 	tls_count(sk, TLS_DECRYPT_ERROR, 1);
-	return tls_rx_fail(sk, rx, -EBADMSG);
+	return tls_rx_fail(sk, rx, open_fault(f, err), -EBADMSG);
 }
 
-/* The record at the head of the stream has been read. */
+/*
+ * The record at the head of the stream, which is the one before the next, has
+ * been read: @len bytes of @type.
+ */
 static void rx_done(struct sock *sk, struct tls_sw_rx *rx,
-		    const struct tls_record *rec)
+		    const struct tls_record *rec, u8 type, unsigned int len)
 {
+	tls_count(sk, TLS_RX_RECORDS, 1);
+	trace_tls_record_received(sk, type, len, rx->key->framing.seq - 1);
 	tls_strp_done(&rx->strp, rec);
 	if (likely(!rx->device))
 		return;
@@ -324,14 +342,13 @@ int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 	if (!err && f->tail) {
 		err = rx_inner_type(rx, skb);
 		if (err)
-			tls_rx_fail(sk, rx, err);
+			tls_rx_fail(sk, rx, TLS_ABORT_PADDING, err);
 	}
 	if (err) {
 		kfree_skb(skb);
 		return err;
 	}
-	trace_tls_record_received(sk, rx_msg(skb)->type, skb->len, f->seq - 1);
-	rx_done(sk, rx, rec);
+	rx_done(sk, rx, rec, rx_msg(skb)->type, skb->len);
 	if (!skb->len && rx_msg(skb)->type == TLS_RECORD_TYPE_DATA) {
 		consume_skb(skb);
 		return 1;
@@ -384,7 +401,7 @@ static bool rx_predicted(struct sock *sk, struct tls_sw_rx *rx,
 	}
 
 	trace_tls_decrypt_retry(sk, rx->tail, rec->text_len,
-				rx->key->framing.seq);
+				rx->key->framing.seq - 1);
 	tls_count(sk, TLS_DECRYPT_RETRY, 1);
 	if (!rx->tail && tls_get_ctx(sk)->rx_no_pad)
 		tls_count(sk, TLS_RX_NO_PAD_VIOLATION, 1);
@@ -444,9 +461,7 @@ ssize_t tls_rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 		unpin_user_pages_dirty_lock(pages, n, true);
 
 	if (!err && predicted) {
-		trace_tls_record_received(sk, TLS_RECORD_TYPE_DATA, len,
-					  f->seq - 1);
-		rx_done(sk, rx, rec);
+		rx_done(sk, rx, rec, TLS_RECORD_TYPE_DATA, len);
 		return len;
 	}
 	iov_iter_revert(to, got);

@@ -24,18 +24,33 @@
 /* How often a sleeper looks that waits for SO_RCVLOWAT. */
 #define TLS_LOWAT_SLICE		((long)HZ / 10)
 
+/* What is wrong with a header that tls_record_parse() refuses? */
+static enum tls_counter header_fault(const struct tls_framing *f,
+				     const struct tls_record *rec, int err)
+{
+	if (err == -EINVAL)
+		return TLS_ABORT_VERSION;
+	if (err == -EBADMSG && f->version == TLS_1_3_VERSION &&
+	    rec->type != TLS_RECORD_TYPE_DATA)
+		return TLS_ABORT_TYPE;
+	return TLS_ABORT_LENGTH;
+}
+
 /* Look at the head of the stream; socket lock held, any context. */
 static int rx_next(struct sock *sk, struct tls_sw_rx *rx,
 		   struct tls_record *rec, gfp_t gfp)
 {
+	const struct tls_framing *f = &rx->key->framing;
 	int ret;
 
 	if (rx->err)
 		return rx->err;
 	if (rx->key_update)
 		return -EKEYEXPIRED;
-	ret = tls_strp_next(&rx->strp, &rx->key->framing, rec, gfp);
-	return ret < 0 && ret != -ENOMEM ? tls_rx_fail(sk, rx, ret) : ret;
+	ret = tls_strp_next(&rx->strp, f, rec, gfp);
+	if (likely(ret >= 0) || ret == -ENOMEM)
+		return ret;
+	return tls_rx_fail(sk, rx, header_fault(f, rec, ret), ret);
 }
 
 /* TCP has received something: is it worth waking a reader? */
@@ -124,7 +139,8 @@ static int rx_wait(struct sock *sk, struct tls_sw_rx *rx,
 		/* A record that the peer's FIN cuts short is not the end. */
 		if (sock_flag(sk, SOCK_DONE))
 			return tls_strp_partial(&rx->strp) ?
-			       tls_rx_fail(sk, rx, -EBADMSG) : 0;
+			       tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED, -EBADMSG) :
+			       0;
 		if (sk->sk_err)
 			return -sk->sk_err;
 		if (sk->sk_shutdown & RCV_SHUTDOWN)

@@ -107,7 +107,8 @@ static inline struct tls_sw_rx *sw_rx(const struct tls_rx *rx)
 	return container_of((struct tls_rx *)rx, struct tls_sw_rx, rx);
 }
 
-int tls_rx_fail(struct sock *sk, struct tls_sw_rx *rx, int err);
+int tls_rx_fail(struct sock *sk, struct tls_sw_rx *rx,
+		enum tls_counter reason, int err);
 int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 		const struct tls_record *rec);
 bool tls_rx_is_direct(struct sock *sk, struct tls_sw_rx *rx,

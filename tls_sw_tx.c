@@ -68,9 +68,11 @@ static struct tls_sw_tx *sw_tx(const struct tls_tx *tx)
 }
 
 /* Nothing can be sent under this key any more, and nothing will be. */
-static int tx_fail(struct sock *sk, struct tls_sw_tx *tx, int err)
+static int tx_fail(struct sock *sk, struct tls_sw_tx *tx,
+		   enum tls_counter reason, int err)
 {
-	trace_tls_abort(sk, false, err);
+	tls_count(sk, reason, 1);
+	trace_tls_abort(sk, false, reason, err);
 	tx->err = -EBADMSG;
 	tx->open = false;
 	tls_queue_abandon(&tx->queue);
@@ -94,6 +96,14 @@ static u8 *tx_room(struct tls_sw_tx *tx, size_t at, size_t *run)
 	return bvec_virt(bv) + at;
 }
 
+/* A record has been made, which is the one before the next. */
+static void tx_made(struct sock *sk, const struct tls_framing *f, u8 type,
+		    size_t text_len)
+{
+	tls_count(sk, TLS_TX_RECORDS, 1);
+	trace_tls_record_sent(sk, type, text_len - f->tail, f->seq - 1);
+}
+
 /* Frame a record, for the device to encrypt what is in the open room. */
 static int tx_frame(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 		    size_t text_len)
@@ -114,7 +124,7 @@ static int tx_frame(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	}
 	tls_device_tx_record(sk, tx->device, &tx->queue, f->seq, len);
 	tls_framing_advance(f);
-	trace_tls_record_sent(sk, type, text_len - f->tail, f->seq - 1);
+	tx_made(sk, f, type, text_len);
 	tls_queue_seal(&tx->queue, len, true);
 	return 0;
 }
@@ -133,7 +143,7 @@ static int tx_seal(struct sock *sk, struct tls_sw_tx *tx,
 	int err;
 
 	if (unlikely(f->exhausted))
-		return tx_fail(sk, tx, -EOVERFLOW);
+		return tx_fail(sk, tx, TLS_ABORT_SEQUENCE, -EOVERFLOW);
 	if (tx->to_device)
 		return tx_frame(sk, tx, type, text_len);
 
@@ -147,9 +157,9 @@ static int tx_seal(struct sock *sk, struct tls_sw_tx *tx,
 			   sk->sk_allocation);
 	sg_unmark_end(end);
 	if (unlikely(err))
-		return tx_fail(sk, tx, err);
+		return tx_fail(sk, tx, TLS_ABORT_CIPHER, err);
 
-	trace_tls_record_sent(sk, type, text_len - f->tail, f->seq - 1);
+	tx_made(sk, f, type, text_len);
 	tls_queue_seal(&tx->queue,
 		       f->prepend + text_len + TLS_TAG_SIZE, false);
 	return 0;
