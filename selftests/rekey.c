@@ -120,11 +120,6 @@ FIXTURE_VARIANT_ADD(rekey, gcm128)
 	.cipher = TLS_CIPHER_AES_GCM_128,
 };
 
-FIXTURE_VARIANT_ADD(rekey, gcm256)
-{
-	.cipher = TLS_CIPHER_AES_GCM_256,
-};
-
 FIXTURE_VARIANT_ADD(rekey, ccm)
 {
 	.cipher = TLS_CIPHER_AES_CCM_128,
@@ -133,11 +128,6 @@ FIXTURE_VARIANT_ADD(rekey, ccm)
 FIXTURE_VARIANT_ADD(rekey, chacha)
 {
 	.cipher = TLS_CIPHER_CHACHA20_POLY1305,
-};
-
-FIXTURE_VARIANT_ADD(rekey, sm4_gcm)
-{
-	.cipher = TLS_CIPHER_SM4_GCM,
 };
 
 FIXTURE_SETUP(rekey)
