@@ -137,6 +137,7 @@ struct nic_knobs {
 	bool tx_fallback;	/* out of order: the kernel encrypts */
 	u32 rx_resync;		/* enum tls_offload_sync_type, when added */
 	u32 rx_resync_late_ms;	/* the kernel is told of a guess so much later */
+	bool rx_resync_wrong;	/* it is told of a place where no record begins */
 	bool resync_mute;	/* what the kernel says of resync is ignored */
 	u32 tx_spoil_tags;	/* so many next tags are sent wrong */
 	u32 rx_spoil_tags;	/* so many next tags are found wrong */

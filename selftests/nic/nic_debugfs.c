@@ -169,6 +169,7 @@ int nic_debugfs_add(struct nic *nic)
 	debugfs_create_u32("rx_resync", 0600, dir, &k->rx_resync);
 	debugfs_create_u32("rx_resync_late_ms", 0600, dir,
 			   &k->rx_resync_late_ms);
+	debugfs_create_bool("rx_resync_wrong", 0600, dir, &k->rx_resync_wrong);
 	debugfs_create_bool("resync_mute", 0600, dir, &k->resync_mute);
 	debugfs_create_u32("tx_spoil_tags", 0600, dir, &k->tx_spoil_tags);
 	debugfs_create_u32("rx_spoil_tags", 0600, dir, &k->rx_spoil_tags);

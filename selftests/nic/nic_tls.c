@@ -355,14 +355,15 @@ bool nic_tls_encrypt(struct nic *nic, struct nic_conn *conn,
 
 static void rx_tell(struct nic_conn *conn)
 {
+	u32 seq = conn->guess - READ_ONCE(conn->nic->knobs.rx_resync_wrong);
+
 	if (conn->resync == TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ) {
 		tls_offload_rx_resync_request(conn->sk,
-					      htonl(conn->guess +
-						    TLS_HEADER_SIZE - 1));
+					      htonl(seq + TLS_HEADER_SIZE - 1));
 		nic_count(conn->nic, NIC_rx_tls_resync_req, 1);
 	} else {
 		tls_offload_rx_resync_async_request_end(&conn->async,
-							htonl(conn->guess));
+							htonl(seq));
 		nic_count(conn->nic, NIC_rx_tls_resync_end, 1);
 	}
 }
@@ -646,6 +647,8 @@ static void nic_dev_del(struct net_device *dev, struct tls_context *ctx,
 	struct nic_conn *conn = *driver_state(ctx, dir);
 	bool tx = dir == TLS_OFFLOAD_CTX_DIR_TX;
 
+	if (WARN_ON_ONCE(!conn))
+		return;
 	spin_lock_bh(&nic->lock);
 	nic->num_conns--;
 	list_del(&conn->list);

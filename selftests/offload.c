@@ -1,0 +1,1333 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * NIC offload: tests are named after the promises. The NIC is tlsnic (nic/),
+ * which must be loaded; each test makes devices and network name spaces of its
+ * own. Two sides, A and B, are joined by a wire, or by a router with a wire to
+ * each; what netem does to traffic it does there, where it is encrypted.
+ */
+
+#define _GNU_SOURCE
+#include "../../kselftest_harness.h"
+#include "tls_test.h"
+
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <net/ethernet.h>
+#include <sched.h>
+#include <stdarg.h>
+
+#define PATIENCE 600			/* seconds, for an emulated machine */
+#define MARK "No one may read!"		/* in all text that is sent */
+#define MARK_LEN 16
+
+/* Name spaces, and devices as debugfs names them. */
+struct net {
+	int a, b, router;
+	char na[16], nb[16];	/* the device of A, the device of B */
+	char ra[16], rb[16];	/* what the router has for each */
+};
+
+static int vrun(const char *fmt, va_list ap)
+{
+	char cmd[2048];
+
+	vsnprintf(cmd, sizeof(cmd), fmt, ap);
+	return system(cmd);
+}
+
+/* Run a shell command in the name space that we are in. */
+static int __attribute__((format(printf, 1, 2))) run(const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	va_start(ap, fmt);
+	ret = vrun(fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+static int enter(int ns)
+{
+	return setns(ns, CLONE_NEWNET);
+}
+
+static int __attribute__((format(printf, 2, 3)))
+run_in(int ns, const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	if (enter(ns))
+		return -1;
+	va_start(ap, fmt);
+	ret = vrun(fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+static long nic(const char *dev, const char *name)
+{
+	char path[128], word[64];
+	long value, found = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/tlsnic/%s/counters",
+		 dev);
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (fscanf(f, "%63s %ld", word, &value) == 2)
+		if (!strcmp(word, name))
+			found = value;
+	fclose(f);
+	return found;
+}
+
+static int knob(const char *dev, const char *name, const char *value)
+{
+	char path[128];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/tlsnic/%s/%s", dev,
+		 name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return -1;
+	ret = write(fd, value, strlen(value)) < 0;
+	close(fd);
+	return ret;
+}
+
+static long stat_in(int ns, const char *name)
+{
+	return enter(ns) ? -1 : counter(name);
+}
+
+static unsigned char text_at(size_t at)
+{
+	return at % 64 < MARK_LEN ? MARK[at % 64] :
+	       (at * 2654435761u >> 24) ^ (at >> 16);
+}
+
+static void text(unsigned char *buf, size_t len, size_t from)
+{
+	for (size_t i = 0; i < len; i++)
+		buf[i] = text_at(from + i);
+}
+
+/* Send text in calls of @each bytes. */
+static int send_text(int fd, size_t len, size_t each, size_t from)
+{
+	static unsigned char buf[65536];
+	size_t at, n;
+
+	for (at = 0; at < len; at += n) {
+		n = len - at < each ? len - at : each;
+		text(buf, n, from + at);
+		if (send(fd, buf, n, MSG_NOSIGNAL) != (ssize_t)n)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * Receive @len bytes of text; return how many came and were right. errno tells
+ * of an error.
+ */
+static size_t recv_text(int fd, size_t len, size_t from)
+{
+	static unsigned char buf[65536];
+	size_t got = 0;
+	ssize_t n, i;
+
+	while (got < len) {
+		n = recv(fd, buf, len - got < sizeof(buf) ? len - got :
+			 sizeof(buf), 0);
+		if (n <= 0)
+			break;
+		for (i = 0; i < n; i++, got++)
+			if (buf[i] != text_at(from + got)) {
+				errno = EILSEQ;
+				return got;
+			}
+	}
+	return got;
+}
+
+/* Text from one socket to another, the sender in a process of its own. */
+static size_t transfer(int from, int to, size_t len, size_t each)
+{
+	pid_t pid = fork();
+	size_t got;
+	int status;
+
+	if (!pid)
+		_exit(!!send_text(from, len, each, 0));
+	got = recv_text(to, len, 0);
+	if (got < len)
+		kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return status ? 0 : got;
+}
+
+static int set_address(struct sockaddr_storage *sa, int family, const char *ip)
+{
+	struct sockaddr_in6 *sa6 = (void *)sa;
+	struct sockaddr_in *sa4 = (void *)sa;
+
+	memset(sa, 0, sizeof(*sa));
+	sa->ss_family = family;
+	return inet_pton(family, ip, family == AF_INET ?
+			 (void *)&sa4->sin_addr : &sa6->sin6_addr) != 1;
+}
+
+/* Two connected sockets, one in each name space. */
+static int connect_ip(int ns_a, int ns_b, int family, const char *ip_a,
+		      const char *ip_b, int *a, int *b)
+{
+	struct sockaddr_storage sa, sb;
+	socklen_t len = sizeof(sb);
+	struct timeval tv = { .tv_sec = 300 };
+	int l, one = 1, ret;
+
+	if (set_address(&sa, family, ip_a) || set_address(&sb, family, ip_b) ||
+	    enter(ns_b))
+		return -1;
+	l = socket(family, SOCK_STREAM, 0);
+	if (bind(l, (void *)&sb, len) || listen(l, 8) ||
+	    getsockname(l, (void *)&sb, &len) || enter(ns_a))
+		return -1;
+	*a = socket(family, SOCK_STREAM, 0);
+	if (bind(*a, (void *)&sa, sizeof(sa)))
+		return -1;
+	ret = connect(*a, (void *)&sb, sizeof(sb));
+	*b = ret ? -1 : accept(l, NULL, NULL);
+	close(l);
+	if (*b < 0)
+		return -1;
+	setsockopt(*a, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(*b, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(*a, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	return 0;
+}
+
+static int attach_both(int a, int b)
+{
+	return attach(a) || attach(b);
+}
+
+static int set_keys(int a, int b, uint16_t version, uint16_t cipher)
+{
+	return set_key(a, TLS_TX, version, cipher, 1) ||
+	       set_key(b, TLS_RX, version, cipher, 1) ||
+	       set_key(b, TLS_TX, version, cipher, 2) ||
+	       set_key(a, TLS_RX, version, cipher, 2);
+}
+
+static int join(const struct net *n, int *a, int *b)
+{
+	return connect_ip(n->a, n->b, AF_INET, "10.1.0.1",
+			  n->router < 0 ? "10.1.0.2" : "10.2.0.2", a, b);
+}
+
+/* Keys in both directions: A sends what B receives, and back. */
+static int tls_join(const struct net *n, int *a, int *b)
+{
+	return join(n, a, b) || attach_both(*a, *b) ||
+	       set_keys(*a, *b, TLS_1_2_VERSION, TLS_CIPHER_AES_GCM_128);
+}
+
+/* B receives TLS from A, who makes records by hand. */
+static int raw_join(const struct net *n, int *a, int *b)
+{
+	return join(n, a, b) || attach(*b) ||
+	       set_key(*b, TLS_RX, TLS_1_2_VERSION, TLS_CIPHER_AES_GCM_128, 1);
+}
+
+static int new_ns(void)
+{
+	if (unshare(CLONE_NEWNET) || run("ip link set lo up"))
+		return -1;
+	return open("/proc/self/ns/net", O_RDONLY);
+}
+
+/* A pair of devices: @near in the name space that we are in, @far in @ns. */
+static int new_pair(char *near, char *far, int ns)
+{
+	static int count;
+
+	snprintf(near, 14, "n%d.%d", getpid(), count++);
+	snprintf(far, 16, "%sp", near);
+	return run("ip link add %s type tlsnic && ip link set %s netns /proc/%d/fd/%d",
+		   near, far, getpid(), ns) ||
+	       knob(near, "watch", MARK) || knob(far, "watch", MARK);
+}
+
+static int up_in(int ns, const char *dev, int net, int host)
+{
+	return run_in(ns, "ip addr add 10.%d.0.%d/24 dev %s && ip addr add fd0%d::%d/64 dev %s nodad && ip link set %s up",
+		      net, host, dev, net, host, dev, dev);
+}
+
+/* A and B, and a wire between them. */
+static int net_wire(struct net *n)
+{
+	n->router = -1;
+	n->b = new_ns();
+	n->a = new_ns();
+	return new_pair(n->na, n->nb, n->b) || up_in(n->b, n->nb, 1, 2) ||
+	       up_in(n->a, n->na, 1, 1);
+}
+
+/* A, a router, B. The router keeps segments as they are. */
+static int net_router(struct net *n)
+{
+	n->a = new_ns();
+	n->b = new_ns();
+	n->router = new_ns();
+	return new_pair(n->ra, n->na, n->a) || new_pair(n->rb, n->nb, n->b) ||
+	       up_in(n->router, n->ra, 1, 254) ||
+	       up_in(n->router, n->rb, 2, 254) ||
+	       run("echo 1 > /proc/sys/net/ipv4/ip_forward") ||
+	       run("ethtool -K %s gro off && ethtool -K %s gro off", n->ra,
+		   n->rb) ||
+	       up_in(n->a, n->na, 1, 1) || up_in(n->b, n->nb, 2, 2) ||
+	       run_in(n->a, "ip route add default via 10.1.0.254") ||
+	       run_in(n->b, "ip route add default via 10.2.0.254");
+}
+
+/* Wait for what happens in softirq or a worker. */
+#define UNTIL(cond) ({							\
+	int _ms;							\
+	for (_ms = 0; !(cond) && _ms < 60000; _ms += 20)		\
+		usleep(20000);						\
+	(cond); })
+
+/* None of it has left in the clear, and every segment could be encrypted. */
+#define EXPECT_SECRET(dev) do {						\
+	EXPECT_EQ(0, nic(dev, "watch_hits"));				\
+	EXPECT_EQ(0, nic(dev, "tx_tls_dropped"));			\
+} while (0)
+
+FIXTURE(wire)
+{
+	struct net n;
+	int a, b;
+};
+
+FIXTURE_SETUP(wire)
+{
+	ASSERT_EQ(0, net_wire(&self->n)) {
+		TH_LOG("is tlsnic loaded?");
+	}
+}
+
+FIXTURE_TEARDOWN(wire)
+{
+	close(self->a);
+	close(self->b);
+	/* All that a device was given is taken back. */
+	EXPECT_TRUE(UNTIL(nic(self->n.na, "tx_tls_add") ==
+			  nic(self->n.na, "tx_tls_del")));
+	EXPECT_TRUE(UNTIL(nic(self->n.nb, "rx_tls_add") ==
+			  nic(self->n.nb, "rx_tls_del")));
+}
+
+#define TEST_WIRE(name) TEST_F_TIMEOUT(wire, name, PATIENCE)
+
+/* What the other tests rely on: clear text would be seen. */
+TEST_WIRE(the_watch_sees_clear_text)
+{
+	ASSERT_EQ(0, join(&self->n, &self->a, &self->b));
+	ASSERT_EQ(20000, transfer(self->a, self->b, 20000, 3000));
+	EXPECT_LE(20000 / 64 - 20, nic(self->n.na, "watch_hits"));
+	EXPECT_EQ(0, nic(self->n.na, "tx_tls_add"));
+}
+
+TEST_WIRE(device_gets_the_connection_when_keys_are_installed)
+{
+	static const char * const now[] = { "TlsCurrTxDevice", "TlsCurrRxDevice",
+					    "TlsTxDevice", "TlsRxDevice" };
+	struct net *n = &self->n;
+	int i;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	for (i = 0; i < 4; i++) {
+		EXPECT_EQ(1, stat_in(n->a, now[i]));
+		EXPECT_EQ(1, stat_in(n->b, now[i]));
+	}
+	EXPECT_EQ(0, stat_in(n->a, "TlsTxSw"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsRxSw"));
+	EXPECT_EQ(1, nic(n->na, "tx_tls_add"));
+	EXPECT_EQ(1, nic(n->nb, "rx_tls_add"));
+
+	ASSERT_EQ(300000, transfer(self->a, self->b, 300000, 20000));
+	ASSERT_EQ(100000, transfer(self->b, self->a, 100000, 20000));
+	/* 15 calls of 20000 bytes are two records each. */
+	EXPECT_EQ(30, nic(n->na, "tx_tls_records"));
+	EXPECT_EQ(30, nic(n->nb, "rx_tls_records"));
+	EXPECT_EQ(10, nic(n->nb, "tx_tls_records"));
+	EXPECT_EQ(10, nic(n->na, "rx_tls_records"));
+	EXPECT_EQ(300000 + 30 * 29, nic(n->na, "tx_tls_encrypted_bytes"));
+	EXPECT_EQ(300000 + 30 * 29, nic(n->nb, "rx_tls_decrypted_bytes"));
+	EXPECT_EQ(0, nic(n->nb, "rx_tls_passed"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+	EXPECT_SECRET(n->na);
+	EXPECT_SECRET(n->nb);
+
+	close(self->a);
+	close(self->b);
+	EXPECT_TRUE(UNTIL(stat_in(n->a, "TlsCurrTxDevice") == 0));
+	EXPECT_TRUE(UNTIL(stat_in(n->b, "TlsCurrRxDevice") == 0));
+}
+
+/* What a packet socket on the other side of the wire sees. */
+TEST_WIRE(no_plaintext_leaves_by_the_device)
+{
+	struct sockaddr_ll sll = { .sll_family = AF_PACKET,
+				   .sll_protocol = htons(ETH_P_ALL) };
+	static unsigned char frame[70000];
+	struct net *n = &self->n;
+	int tap, size = 8 << 20;
+	size_t seen = 0;
+	ssize_t len;
+
+	ASSERT_EQ(0, run_in(n->b, "ethtool -K %s tls-hw-rx-offload off",
+			    n->nb));
+	tap = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+	ASSERT_LE(0, tap);
+	setsockopt(tap, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	sll.sll_ifindex = if_nametoindex(n->nb);
+	ASSERT_EQ(0, bind(tap, (void *)&sll, sizeof(sll)));
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	ASSERT_EQ(100000, transfer(self->a, self->b, 100000, 5000));
+	EXPECT_EQ(1, stat_in(n->a, "TlsTxDevice"));
+	EXPECT_EQ(1, stat_in(n->b, "TlsRxSw"));
+	while ((len = recv(tap, frame, sizeof(frame), MSG_DONTWAIT)) > 0) {
+		seen += len;
+		EXPECT_EQ(NULL, memmem(frame, len, MARK, MARK_LEN));
+	}
+	EXPECT_LE(100000, seen);
+	EXPECT_SECRET(n->na);
+	close(tap);
+}
+
+/* Data of every length, and records of another type. */
+TEST_WIRE(the_module_frames_records_and_the_device_encrypts)
+{
+	static unsigned char buf[20000];
+	size_t len, at = 0, alerts = 0;
+	struct net *n = &self->n;
+	int type;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	for (len = 1; len < 18000; len += len < 40 ? 1 : len / 3, at += len) {
+		text(buf, len, 0);
+		ASSERT_EQ(len, send(self->a, buf, len, 0));
+		ASSERT_EQ(2, send_type(self->a, TYPE_ALERT, "\1\2", 2, 0));
+		alerts++;
+		ASSERT_EQ(len, recv_text(self->b, len, 0));
+		ASSERT_EQ(2, recv_type(self->b, &type, buf, sizeof(buf), 0));
+		ASSERT_EQ(TYPE_ALERT, type);
+		ASSERT_EQ(2, buf[1]);
+	}
+	/* A record that stays open. */
+	for (at = 0; at < 5000; at += 500) {
+		text(buf, 500, at);
+		ASSERT_EQ(500, send(self->a, buf, 500,
+				    at < 4500 ? MSG_MORE : 0));
+	}
+	EXPECT_EQ(5000, recv_text(self->b, 5000, 0));
+	EXPECT_EQ(nic(n->na, "tx_tls_records"), nic(n->nb, "rx_tls_records"));
+	EXPECT_EQ(0, nic(n->nb, "rx_tls_passed"));
+	EXPECT_SECRET(n->na);
+}
+
+TEST_WIRE(sendfile_is_encrypted_by_the_device)
+{
+	int file = open("/tmp", O_TMPFILE | O_RDWR, 0600), zc, val;
+	static unsigned char buf[150000];
+	off_t off;
+	pid_t pid;
+
+	ASSERT_LE(0, file);
+	text(buf, sizeof(buf), 0);
+	ASSERT_EQ(sizeof(buf), write(file, buf, sizeof(buf)));
+	ASSERT_EQ(0, tls_join(&self->n, &self->a, &self->b));
+	for (zc = 0; zc < 2; zc++) {
+		ASSERT_EQ(0, setsockopt(self->a, SOL_TLS, TLS_TX_ZEROCOPY_RO,
+					&zc, sizeof(zc)));
+		off = 0;
+		pid = fork();
+		if (!pid)
+			_exit(sendfile(self->a, file, &off, sizeof(buf)) !=
+			      sizeof(buf));
+		EXPECT_EQ(sizeof(buf), recv_text(self->b, sizeof(buf), 0));
+		waitpid(pid, &val, 0);
+		EXPECT_EQ(0, val);
+	}
+	EXPECT_LE(2 * sizeof(buf),
+		  nic(self->n.na, "tx_tls_encrypted_bytes"));
+	EXPECT_EQ(0, nic(self->n.nb, "rx_tls_passed"));
+	EXPECT_SECRET(self->n.na);
+	close(file);
+}
+
+TEST_WIRE(any_failure_leaves_software)
+{
+	static const struct {
+		const char *name, *value, *back;
+	} fail[] = {
+		{ "add_error", "5", "0" },
+		{ "add_error", "12", "0" },
+		{ "add_error", "95", "0" },
+		{ "table_size", "0", "128" },
+	};
+	struct net *n = &self->n;
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, knob(n->na, fail[i].name, fail[i].value));
+		ASSERT_EQ(0, knob(n->nb, fail[i].name, fail[i].value));
+		ASSERT_EQ(0, tls_join(n, &self->a, &self->b)) {
+			TH_LOG("%s %s", fail[i].name, fail[i].value);
+		}
+		EXPECT_EQ(30000, transfer(self->a, self->b, 30000, 5000));
+		EXPECT_EQ(i + 1, stat_in(n->a, "TlsTxSw"));
+		EXPECT_EQ(i + 1, stat_in(n->b, "TlsRxSw"));
+		close(self->a);
+		close(self->b);
+		ASSERT_EQ(0, knob(n->na, fail[i].name, fail[i].back));
+		ASSERT_EQ(0, knob(n->nb, fail[i].name, fail[i].back));
+	}
+	ASSERT_EQ(0, run_in(n->a, "ethtool -K %s tls-hw-tx-offload off tls-hw-rx-offload off",
+			    n->na));
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	EXPECT_EQ(30000, transfer(self->a, self->b, 30000, 5000));
+	EXPECT_EQ(5, stat_in(n->a, "TlsTxSw"));
+	EXPECT_EQ(1, stat_in(n->b, "TlsRxDevice"));
+	EXPECT_EQ(0, stat_in(n->a, "TlsTxDevice"));
+	EXPECT_EQ(0, nic(n->na, "tx_tls_add"));
+	EXPECT_SECRET(n->na);
+}
+
+/* The flags act on new connections; an old one stays, its checksums too. */
+TEST_WIRE(an_offloaded_connection_outlives_the_feature_flags)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	ASSERT_EQ(0, run_in(n->a, "ethtool -K %s tx off && ethtool -k %s | grep -q 'tls-hw-tx-offload: off'",
+			    n->na, n->na));
+	ASSERT_EQ(0, run_in(n->b, "ethtool -K %s tls-hw-rx-offload off",
+			    n->nb));
+	ASSERT_EQ(50000, transfer(self->a, self->b, 50000, 5000));
+	EXPECT_EQ(10, nic(n->na, "tx_tls_records"));
+	EXPECT_EQ(10, nic(n->nb, "rx_tls_records"));
+	EXPECT_SECRET(n->na);
+}
+
+TEST_WIRE(ipv6_connections_are_offloaded)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET6, "fd01::1", "fd01::2",
+				&self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	ASSERT_EQ(50000, transfer(self->a, self->b, 50000, 5000));
+	EXPECT_EQ(10, nic(n->na, "tx_tls_records"));
+	EXPECT_EQ(10, nic(n->nb, "rx_tls_records"));
+	EXPECT_SECRET(n->na);
+}
+
+/* Segments from before the keys, sent again after them. */
+TEST_WIRE(what_was_sent_before_the_keys_passes_unchanged)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, join(n, &self->a, &self->b));
+	ASSERT_EQ(0, knob(n->na, "watch", "\1\2\3\4\5\6\7\10"));
+	ASSERT_EQ(0, run_in(n->a, "tc qdisc add dev %s root netem loss 100%%",
+			    n->na));
+	ASSERT_EQ(0, send_text(self->a, 5000, 5000, 0));
+	ASSERT_EQ(0, attach(self->a));
+	ASSERT_EQ(0, set_key(self->a, TLS_TX, TLS_1_2_VERSION,
+			     TLS_CIPHER_AES_GCM_128, 1));
+	EXPECT_EQ(1, nic(n->na, "tx_tls_add"));
+	ASSERT_EQ(0, send_text(self->a, 20000, 4000, 0));
+	ASSERT_EQ(0, run_in(n->a, "tc qdisc del dev %s root", n->na));
+
+	ASSERT_EQ(5000, recv_text(self->b, 5000, 0));
+	EXPECT_LE(1, nic(n->na, "tx_tls_passed"));
+	ASSERT_EQ(0, attach(self->b));
+	ASSERT_EQ(0, set_key(self->b, TLS_RX, TLS_1_2_VERSION,
+			     TLS_CIPHER_AES_GCM_128, 1));
+	EXPECT_EQ(20000, recv_text(self->b, 20000, 0));
+	EXPECT_LE(20000, nic(n->na, "tx_tls_encrypted_bytes"));
+}
+
+/* Segments that were lost before they came to the device. */
+TEST_WIRE(every_segment_can_be_retransmitted)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	ASSERT_EQ(0, run_in(n->a, "tc qdisc add dev %s root netem loss 10%%",
+			    n->na));
+	ASSERT_EQ(400000, transfer(self->a, self->b, 400000, 9000));
+	EXPECT_LE(1, nic(n->na, "tx_tls_rebuilt"));
+	EXPECT_EQ(0, nic(n->na, "tx_tls_fallback"));
+	EXPECT_EQ(0, nic(n->na, "watch_hits"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* The same with a device that leaves such segments to the kernel. */
+TEST_WIRE(a_segment_that_the_device_cannot_do_is_encrypted_in_software)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, knob(n->na, "tx_fallback", "1"));
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	ASSERT_EQ(0, run_in(n->a, "tc qdisc add dev %s root netem loss 10%%",
+			    n->na));
+	ASSERT_EQ(400000, transfer(self->a, self->b, 400000, 9000));
+	EXPECT_LE(1, nic(n->na, "tx_tls_fallback"));
+	EXPECT_EQ(0, nic(n->na, "tx_tls_rebuilt"));
+	EXPECT_EQ(0, nic(n->na, "watch_hits"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* Lose its place, and go on: by what the record list has, or at a new record. */
+TEST_WIRE(a_sending_device_that_lost_its_place_is_put_right)
+{
+	struct net *n = &self->n;
+	int i, way;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	for (way = 0; way < 2; way++) {
+		ASSERT_EQ(0, knob(n->na, "tx_fallback", way ? "1" : "0"));
+		for (i = 0; i < 5; i++) {
+			ASSERT_EQ(0, knob(n->na, "lose", "1"));
+			ASSERT_EQ(30000, transfer(self->a, self->b, 30000,
+						  3000));
+		}
+		EXPECT_LE(way ? 5 : 0, nic(n->na, "tx_tls_resync_res"));
+	}
+	EXPECT_LE(5, nic(n->na, "tx_tls_rebuilt"));
+	EXPECT_LE(5, nic(n->na, "tx_tls_fallback"));
+	/* Most of it was still the device's work. */
+	EXPECT_LE(200000, nic(n->na, "tx_tls_encrypted_bytes"));
+	EXPECT_SECRET(n->na);
+}
+
+TEST_WIRE(a_device_that_forgot_the_connection_leaves_it_to_software)
+{
+	struct net *n = &self->n;
+	long sealed, opened;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	ASSERT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+	ASSERT_EQ(0, knob(n->na, "forget", "1"));
+	ASSERT_EQ(0, knob(n->nb, "forget", "1"));
+	sealed = nic(n->na, "tx_tls_encrypted_packets");
+	opened = nic(n->nb, "rx_tls_decrypted_packets");
+	ASSERT_EQ(100000, transfer(self->a, self->b, 100000, 3000));
+	EXPECT_EQ(sealed, nic(n->na, "tx_tls_encrypted_packets"));
+	EXPECT_EQ(opened, nic(n->nb, "rx_tls_decrypted_packets"));
+	EXPECT_SECRET(n->na);
+}
+
+/* A resync that the device refuses is no end. */
+TEST_WIRE(a_refused_resync_leaves_sending_to_software)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, knob(n->na, "tx_fallback", "1"));
+	ASSERT_EQ(0, knob(n->na, "resync_mute", "1"));
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	ASSERT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+	ASSERT_EQ(0, knob(n->na, "lose", "1"));
+	ASSERT_EQ(100000, transfer(self->a, self->b, 100000, 3000));
+	EXPECT_EQ(1, nic(n->na, "tx_tls_resync_req"));
+	EXPECT_EQ(0, nic(n->na, "tx_tls_resync_res"));
+	EXPECT_LE(100000 / 3000, nic(n->na, "tx_tls_fallback"));
+	EXPECT_SECRET(n->na);
+	/* Refused is not forgotten. */
+	ASSERT_EQ(0, knob(n->na, "resync_mute", "0"));
+	ASSERT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+	EXPECT_EQ(1, nic(n->na, "tx_tls_resync_res"));
+}
+
+/* Both devices could encrypt; only the one that has the connection may. */
+TEST_WIRE(a_segment_that_meets_another_device_is_encrypted_in_software)
+{
+	static const char * const state[] = { "on", "off" };
+	char other[16], otherp[16];
+	struct net *n = &self->n;
+	long bytes;
+	int i;
+
+	ASSERT_EQ(0, enter(n->a));
+	ASSERT_EQ(0, new_pair(other, otherp, n->b));
+	ASSERT_EQ(0, up_in(n->b, otherp, 2, 2));
+	ASSERT_EQ(0, up_in(n->a, other, 2, 1));
+	ASSERT_EQ(0, run_in(n->a, "ip addr add 10.9.0.1/32 dev lo && ip route add 10.9.0.2 via 10.1.0.2"));
+	ASSERT_EQ(0, run_in(n->b, "ip addr add 10.9.0.2/32 dev lo && ip route add 10.9.0.1 via 10.1.0.1"));
+	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.9.0.1", "10.9.0.2",
+				&self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	ASSERT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+	EXPECT_EQ(10, nic(n->na, "tx_tls_records"));
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, run_in(n->a, "ethtool -K %s tls-hw-tx-offload %s",
+				    other, state[i]));
+		ASSERT_EQ(0, run_in(n->a, "ip route replace 10.9.0.2 via 10.2.0.2"));
+		ASSERT_EQ(0, run_in(n->b, "ip route replace 10.9.0.1 via 10.2.0.1"));
+		bytes = nic(n->na, "wire_bytes");
+		ASSERT_EQ(60000, transfer(self->a, self->b, 60000, 3000));
+		EXPECT_EQ(bytes, nic(n->na, "wire_bytes"));
+		EXPECT_LE((i + 1) * 60000, nic(other, "wire_bytes"));
+		EXPECT_EQ(0, nic(other, "tx_tls_encrypted_packets"));
+
+		/* Back again, the first device finds its place. */
+		ASSERT_EQ(0, run_in(n->a, "ip route replace 10.9.0.2 via 10.1.0.2"));
+		ASSERT_EQ(0, run_in(n->b, "ip route replace 10.9.0.1 via 10.1.0.1"));
+		bytes = nic(n->na, "tx_tls_encrypted_bytes");
+		ASSERT_EQ(60000, transfer(self->a, self->b, 60000, 3000));
+		EXPECT_LE(bytes + 60000, nic(n->na, "tx_tls_encrypted_bytes"));
+	}
+	EXPECT_SECRET(n->na);
+	EXPECT_SECRET(other);
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* Start a sender, and take the device down when half has arrived. */
+static size_t down_halfway(const struct net *n, int from, int to, int ns,
+			   const char *dev)
+{
+	size_t len = 400000, got;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(!!send_text(from, len, 5000, 0));
+	got = recv_text(to, len / 2, 0);
+	run_in(ns, "ip link set %s down && ip link set %s up", dev, dev);
+	if (got == len / 2)
+		got += recv_text(to, len - got, got);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return got;
+}
+
+TEST_WIRE(a_sending_device_that_goes_down_falls_back_to_software)
+{
+	struct net *n = &self->n;
+	long sealed;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	EXPECT_EQ(400000, down_halfway(n, self->a, self->b, n->a, n->na));
+	EXPECT_EQ(1, nic(n->na, "tx_tls_del"));
+	EXPECT_EQ(1, nic(n->na, "rx_tls_del"));
+	sealed = nic(n->na, "tx_tls_encrypted_bytes");
+	EXPECT_LE(sealed, 400000);
+	EXPECT_EQ(50000, transfer(self->a, self->b, 50000, 5000));
+	EXPECT_EQ(50000, transfer(self->b, self->a, 50000, 5000));
+	EXPECT_EQ(sealed, nic(n->na, "tx_tls_encrypted_bytes"));
+	EXPECT_EQ(0, nic(n->na, "watch_hits"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+TEST_WIRE(a_receiving_device_that_goes_down_falls_back_to_software)
+{
+	struct net *n = &self->n;
+	long opened;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	EXPECT_EQ(400000, down_halfway(n, self->a, self->b, n->b, n->nb));
+	EXPECT_EQ(1, nic(n->nb, "rx_tls_del"));
+	opened = nic(n->nb, "rx_tls_decrypted_bytes");
+	EXPECT_LE(100000, opened);
+	EXPECT_EQ(50000, transfer(self->a, self->b, 50000, 5000));
+	EXPECT_EQ(opened, nic(n->nb, "rx_tls_decrypted_bytes"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* The beginning of a record came decrypted, its end does not. */
+TEST_WIRE(a_record_that_the_device_left_half_done_is_completed_in_software)
+{
+	static const char * const how[] = { "lose", "forget", "down" };
+	static unsigned char rec[10000], data[8000];
+	struct net *n = &self->n;
+	size_t len;
+	int i;
+
+	text(data, sizeof(data), 0);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, raw_join(n, &self->a, &self->b));
+		len = make_record(rec, TLS_1_2_VERSION, 0, TYPE_DATA, data,
+				  sizeof(data), 0);
+		ASSERT_LT(sizeof(data), len);
+		long opened = nic(n->nb, "rx_tls_decrypted_bytes");
+
+		ASSERT_EQ(4000, send(self->a, rec, 4000, 0));
+		ASSERT_TRUE(UNTIL(nic(n->nb, "rx_tls_decrypted_bytes") ==
+				  opened + 4000));
+		ASSERT_EQ(0, i < 2 ? knob(n->nb, how[i], "1") :
+			  run_in(n->b, "ip link set %s down && ip link set %s up",
+				 n->nb, n->nb));
+		ASSERT_EQ(len - 4000, send(self->a, rec + 4000, len - 4000, 0));
+		len = make_record(rec, TLS_1_2_VERSION, 1, TYPE_DATA, data,
+				  1000, 0);
+		ASSERT_EQ(len, send(self->a, rec, len, 0));
+		EXPECT_EQ(8000, recv_text(self->b, 8000, 0)) {
+			TH_LOG("after %s", how[i]);
+		}
+		EXPECT_EQ(1000, recv_text(self->b, 1000, 0));
+		EXPECT_EQ(opened + 4000, nic(n->nb, "rx_tls_decrypted_bytes"));
+		EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+		close(self->a);
+		close(self->b);
+	}
+}
+
+/* The other way round: the device comes in with the record half received. */
+TEST_WIRE(records_that_arrived_before_the_key_are_decrypted_in_software)
+{
+	static unsigned char rec[4000], data[3000];
+	struct net *n = &self->n;
+	size_t len = 0;
+	int i;
+
+	ASSERT_EQ(0, join(n, &self->a, &self->b));
+	ASSERT_EQ(0, attach(self->b));
+	for (i = 0; i < 60; i++) {
+		text(data, 3000, i * 3000);
+		len = make_record(rec, TLS_1_2_VERSION, i, TYPE_DATA, data,
+				  3000, 0);
+		ASSERT_EQ(len, send(self->a, rec, i == 2 ? 100 : len, 0));
+		if (i == 2) {
+			/* The header came before the key, the rest after. */
+			int queued;
+
+			ASSERT_TRUE(UNTIL(!ioctl(self->b, FIONREAD, &queued) &&
+					  queued == 2 * len + 100));
+			ASSERT_EQ(0, set_key(self->b, TLS_RX, TLS_1_2_VERSION,
+					     TLS_CIPHER_AES_GCM_128, 1));
+			EXPECT_EQ(1, nic(n->nb, "rx_tls_add"));
+			ASSERT_EQ(len - 100, send(self->a, rec + 100,
+						  len - 100, 0));
+			ASSERT_EQ(9000, recv_text(self->b, 9000, 0));
+		} else if (i > 2) {
+			ASSERT_EQ(3000, recv_text(self->b, 3000, i * 3000));
+		}
+	}
+	/* And the device joins in. */
+	EXPECT_LE(1, nic(n->nb, "rx_tls_resync_ok"));
+	EXPECT_LE(20, nic(n->nb, "rx_tls_records"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* A tag that is wrong on the wire, whoever finds it. */
+TEST_WIRE(a_record_with_a_wrong_tag_is_never_delivered)
+{
+	static const size_t size[] = { 500, 9000 };
+	struct net *n = &self->n;
+	char byte;
+	int i, rx;
+
+	for (i = 0; i < 4; i++) {
+		size_t len = size[i / 2];
+
+		rx = i % 2;
+		ASSERT_EQ(0, run_in(n->b, "ethtool -K %s tls-hw-rx-offload %s",
+				    n->nb, rx ? "on" : "off"));
+		ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+		ASSERT_EQ(0, send_text(self->a, 2000, 1000, 0));
+		ASSERT_TRUE(UNTIL(nic(n->na, "wire_bytes") > 0));
+		ASSERT_EQ(1000, recv_text(self->b, 1000, 0));
+		ASSERT_EQ(0, knob(n->na, "tx_spoil_tags", "1"));
+		ASSERT_EQ(0, send_text(self->a, 2 * len, len, 0));
+		EXPECT_EQ(1000, recv_text(self->b, 1000, 1000));
+		EXPECT_EQ(0, recv_text(self->b, 1, 0));
+		EXPECT_EQ(EBADMSG, errno);
+		EXPECT_EQ(-1, recv(self->b, &byte, 1, 0));
+		EXPECT_EQ(EBADMSG, errno);
+		EXPECT_EQ(i + 1, stat_in(n->b, "TlsDecryptError"));
+		EXPECT_EQ((i + 1) / 2, nic(n->nb, "rx_tls_bad_tag"));
+		close(self->a);
+		close(self->b);
+	}
+	EXPECT_EQ(2, stat_in(n->b, "TlsRxDevice"));
+}
+
+/* The device says that a tag is wrong, and it is not. */
+TEST_WIRE(a_record_that_the_device_could_not_verify_is_verified_in_software)
+{
+	struct net *n = &self->n;
+	int i;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	for (i = 1; i <= 5; i++) {
+		ASSERT_EQ(0, knob(n->nb, "rx_spoil_tags", "1"));
+		ASSERT_EQ(40000, transfer(self->a, self->b, 40000,
+					  i % 2 ? 500 : 9000));
+	}
+	EXPECT_LE(2, nic(n->nb, "rx_tls_bad_tag"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* A device that lies about one segment of a record. */
+TEST_WIRE(a_segment_with_a_wrong_mark_never_becomes_wrong_data)
+{
+	static unsigned char rec[10000], data[8000];
+	struct net *n = &self->n;
+	size_t len, got;
+	int i;
+
+	text(data, sizeof(data), 0);
+	len = make_record(rec, TLS_1_2_VERSION, 0, TYPE_DATA, data,
+			  sizeof(data), 0);
+	for (i = 0; i < 3; i++) {
+		long seen = nic(n->nb, "rx_tls_decrypted_packets") +
+			    nic(n->nb, "rx_tls_passed");
+
+		ASSERT_EQ(0, raw_join(n, &self->a, &self->b));
+		/* Decrypted and not marked; the reverse in its middle, its end. */
+		ASSERT_EQ(0, knob(n->nb, "rx_mark_not", i == 0 ? "1" : "0"));
+		ASSERT_EQ(1000, send(self->a, rec, 1000, 0));
+		ASSERT_TRUE(UNTIL(nic(n->nb, "rx_tls_decrypted_packets") +
+				  nic(n->nb, "rx_tls_passed") == seen + 1));
+		if (i > 0) {
+			ASSERT_EQ(0, knob(n->nb, "lose", "1"));
+			ASSERT_EQ(0, knob(n->nb, "rx_mark_wrong", "1"));
+		}
+		ASSERT_EQ(i == 2 ? len - 1000 : 1000,
+			  send(self->a, rec + 1000,
+			       i == 2 ? len - 1000 : 1000, 0));
+		ASSERT_TRUE(UNTIL(nic(n->nb, "rx_tls_decrypted_packets") +
+				  nic(n->nb, "rx_tls_passed") >= seen + 2));
+		if (i < 2) {
+			ASSERT_EQ(len - 2000,
+				  send(self->a, rec + 2000, len - 2000, 0));
+		}
+		got = recv_text(self->b, 8000, 0);
+		EXPECT_EQ(0, got);
+		EXPECT_EQ(EBADMSG, errno);
+		close(self->a);
+		close(self->b);
+		ASSERT_EQ(0, knob(n->nb, "rx_mark_wrong", "0"));
+	}
+}
+
+TEST_WIRE(a_device_that_is_removed_leaves_the_connection_usable)
+{
+	char other[16], otherp[16];
+	struct net *n = &self->n;
+
+	/* To the same addresses, by another wire, once the first is gone. */
+	ASSERT_EQ(0, enter(n->a));
+	ASSERT_EQ(0, new_pair(other, otherp, n->b));
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	ASSERT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+	ASSERT_EQ(0, send_text(self->a, 5000, 5000, 0));
+	ASSERT_EQ(0, run_in(n->a, "ip link del %s", n->na));
+	ASSERT_EQ(0, send_text(self->a, 20000, 5000, 5000));
+	ASSERT_EQ(0, up_in(n->b, otherp, 1, 2));
+	ASSERT_EQ(0, up_in(n->a, other, 1, 1));
+	ASSERT_EQ(25000, recv_text(self->b, 25000, 0));
+	ASSERT_EQ(30000, transfer(self->b, self->a, 30000, 3000));
+	EXPECT_LE(20000, nic(other, "wire_bytes"));
+	EXPECT_EQ(0, nic(other, "tx_tls_encrypted_packets"));
+	EXPECT_SECRET(other);
+	/* A new connection is the new device's. */
+	close(self->a);
+	close(self->b);
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	EXPECT_EQ(1, nic(other, "tx_tls_add"));
+}
+
+TEST_WIRE(a_device_that_goes_down_while_it_takes_a_connection)
+{
+	struct net *n = &self->n;
+	int i, status;
+	pid_t pid;
+
+	ASSERT_EQ(0, knob(n->na, "add_delay_ms", "2000"));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, join(n, &self->a, &self->b));
+		ASSERT_EQ(0, attach_both(self->a, self->b));
+		pid = fork();
+		if (!pid)
+			_exit(set_key(self->a, i ? TLS_RX : TLS_TX,
+				      TLS_1_2_VERSION, TLS_CIPHER_AES_GCM_128,
+				      1));
+		usleep(500000);
+		ASSERT_EQ(0, run_in(n->a, "ip link set %s down && ip link set %s up",
+				    n->na, n->na));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(0, status);
+		ASSERT_EQ(0, set_key(self->b, i ? TLS_TX : TLS_RX,
+				     TLS_1_2_VERSION, TLS_CIPHER_AES_GCM_128,
+				     1));
+		EXPECT_EQ(30000, i ? transfer(self->b, self->a, 30000, 3000) :
+				     transfer(self->a, self->b, 30000, 3000));
+		close(self->a);
+		close(self->b);
+	}
+	EXPECT_EQ(0, nic(n->na, "watch_hits"));
+}
+
+/* Connections come and go while the device fails in every way at once. */
+TEST_WIRE(many_connections_over_a_failing_device)
+{
+	enum { MANY = 8 };
+	struct net *n = &self->n;
+	int a[MANY], b[MANY], i, round, status;
+	pid_t pid[MANY];
+
+	ASSERT_EQ(0, run_in(n->a, "tc qdisc add dev %s root netem loss 2%%",
+			    n->na));
+	ASSERT_EQ(0, knob(n->na, "table_size", "11"));
+	for (round = 0; round < 2; round++) {
+		ASSERT_EQ(0, knob(n->na, "tx_fallback", round ? "1" : "0"));
+		for (i = 0; i < MANY; i++) {
+			ASSERT_EQ(0, tls_join(n, &a[i], &b[i]));
+			pid[i] = fork();
+			if (!pid[i]) {
+				pid_t peer = fork();
+				size_t got;
+
+				if (!peer)
+					_exit(!!send_text(a[i], 60000,
+							  777 * (i + 1), 0));
+				got = recv_text(b[i], 60000, 0);
+				waitpid(peer, &status, 0);
+				_exit(got != 60000 || status);
+			}
+			close(a[i]);
+			close(b[i]);
+		}
+		for (i = 0; i < 10; i++) {
+			knob(n->na, "lose", "1");
+			usleep(50000);
+			knob(n->nb, "lose", "1");
+			usleep(50000);
+		}
+		for (i = 0; i < MANY; i++) {
+			EXPECT_EQ(pid[i], waitpid(pid[i], &status, 0));
+			EXPECT_EQ(0, status);
+		}
+	}
+	EXPECT_LE(1, nic(n->na, "add_refused"));
+	EXPECT_EQ(0, nic(n->na, "watch_hits"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+	EXPECT_TRUE(UNTIL(nic(n->na, "rx_tls_add") ==
+			  nic(n->na, "rx_tls_del")));
+}
+
+/* The three ways in which drivers find a lost place again. */
+FIXTURE(resync)
+{
+	struct net n;
+	int a, b;
+};
+
+FIXTURE_VARIANT(resync)
+{
+	const char *kind;
+};
+
+FIXTURE_VARIANT_ADD(resync, driver_req)
+{
+	.kind = "0",
+};
+
+FIXTURE_VARIANT_ADD(resync, core_next_hint)
+{
+	.kind = "1",
+};
+
+FIXTURE_VARIANT_ADD(resync, driver_req_async)
+{
+	.kind = "2",
+};
+
+FIXTURE_SETUP(resync)
+{
+	ASSERT_EQ(0, net_wire(&self->n));
+	ASSERT_EQ(0, knob(self->n.nb, "rx_resync", variant->kind));
+	ASSERT_EQ(0, tls_join(&self->n, &self->a, &self->b));
+}
+
+FIXTURE_TEARDOWN(resync)
+{
+	close(self->a);
+	close(self->b);
+	EXPECT_TRUE(UNTIL(nic(self->n.nb, "rx_tls_add") ==
+			  nic(self->n.nb, "rx_tls_del")));
+}
+
+/* One record and then the next, each read before another comes. */
+static int records_one_by_one(int a, int b, int count, size_t len)
+{
+	while (count--)
+		if (send_text(a, len, len, 0) || recv_text(b, len, 0) != len)
+			return -1;
+	return 0;
+}
+
+TEST_F_TIMEOUT(resync, lost_sync_is_found_again, PATIENCE)
+{
+	struct net *n = &self->n;
+	int i, turn;
+	long before;
+
+	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 5, 4000));
+	EXPECT_EQ(5, nic(n->nb, "rx_tls_records"));
+	for (turn = 1; turn <= 4; turn++) {
+		ASSERT_EQ(0, knob(n->nb, "lose", "1"));
+		for (i = 0; i < 100; i++) {
+			ASSERT_EQ(0, records_one_by_one(self->a, self->b, 1,
+							4000));
+			if (nic(n->nb, "rx_tls_resync_ok") == turn)
+				break;
+		}
+		ASSERT_EQ(turn, nic(n->nb, "rx_tls_resync_ok"));
+		ASSERT_EQ(0, records_one_by_one(self->a, self->b, 2, 4000));
+		before = nic(n->nb, "rx_tls_records");
+		ASSERT_EQ(0, records_one_by_one(self->a, self->b, 10, 4000));
+		EXPECT_EQ(before + 10, nic(n->nb, "rx_tls_records"));
+	}
+	EXPECT_EQ(4, nic(n->nb, "rx_tls_lost"));
+	EXPECT_LE(4, stat_in(n->b, "TlsRxDeviceResync"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* Lost in the middle of a stream that does not wait. */
+TEST_F_TIMEOUT(resync, lost_sync_costs_no_byte, PATIENCE)
+{
+	struct net *n = &self->n;
+	pid_t pid;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		pid = fork();
+		if (!pid)
+			_exit(!!send_text(self->a, 100000, 2500, 0));
+		ASSERT_EQ(20000, recv_text(self->b, 20000, 0));
+		ASSERT_EQ(0, knob(n->nb, "lose", "1"));
+		ASSERT_EQ(80000, recv_text(self->b, 80000, 20000));
+		waitpid(pid, NULL, 0);
+	}
+	EXPECT_LE(1, nic(n->nb, "rx_tls_lost"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+TEST_F_TIMEOUT(resync, a_resync_that_is_never_answered_harms_nothing, PATIENCE)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, knob(n->nb, "resync_mute", "1"));
+	ASSERT_EQ(0, knob(n->nb, "lose", "1"));
+	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 150, 300));
+	EXPECT_EQ(0, nic(n->nb, "rx_tls_resync_ok"));
+	EXPECT_EQ(0, nic(n->nb, "rx_tls_records"));
+	/* It can still be found. */
+	ASSERT_EQ(0, knob(n->nb, "resync_mute", "0"));
+	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 300, 300));
+	EXPECT_LE(1, nic(n->nb, "rx_tls_resync_ok"));
+	EXPECT_LE(100, nic(n->nb, "rx_tls_records"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+TEST_F_TIMEOUT(resync, a_question_about_a_place_long_gone_harms_nothing,
+	       PATIENCE)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, knob(n->nb, "rx_resync_late_ms", "300"));
+	ASSERT_EQ(0, knob(n->nb, "lose", "1"));
+	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 150, 300));
+	ASSERT_EQ(0, knob(n->nb, "rx_resync_late_ms", "0"));
+	ASSERT_EQ(0, knob(n->nb, "rx_resync_wrong", "1"));
+	ASSERT_EQ(0, knob(n->nb, "lose", "1"));
+	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 100, 300));
+	ASSERT_EQ(0, knob(n->nb, "rx_resync_wrong", "0"));
+	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 200, 300));
+	EXPECT_LE(1, nic(n->nb, "rx_tls_resync_ok"));
+	EXPECT_LE(50, nic(n->nb, "rx_tls_records"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* A router in the middle that loses, doubles and reorders segments. */
+FIXTURE(router)
+{
+	struct net n;
+	int a, b;
+};
+
+FIXTURE_VARIANT(router)
+{
+	const char *netem, *kind;
+};
+
+FIXTURE_VARIANT_ADD(router, loss)
+{
+	.netem = "loss 3%", .kind = "0",
+};
+
+FIXTURE_VARIANT_ADD(router, reorder)
+{
+	.netem = "delay 20ms reorder 75%", .kind = "2",
+};
+
+FIXTURE_VARIANT_ADD(router, duplicate)
+{
+	.netem = "duplicate 20%", .kind = "1",
+};
+
+FIXTURE_VARIANT_ADD(router, all_of_it)
+{
+	.netem = "delay 20ms 10ms reorder 75% loss 2% duplicate 5%",
+	.kind = "0",
+};
+
+FIXTURE_SETUP(router)
+{
+	ASSERT_EQ(0, net_router(&self->n));
+	ASSERT_EQ(0, knob(self->n.na, "rx_resync", variant->kind));
+	ASSERT_EQ(0, knob(self->n.nb, "rx_resync", variant->kind));
+}
+
+FIXTURE_TEARDOWN(router)
+{
+	close(self->a);
+	close(self->b);
+	EXPECT_TRUE(UNTIL(nic(self->n.na, "tx_tls_add") ==
+			  nic(self->n.na, "tx_tls_del")));
+}
+
+TEST_F_TIMEOUT(router, no_byte_is_lost_or_wrong, PATIENCE)
+{
+	struct net *n = &self->n;
+	int way;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	ASSERT_EQ(0, run_in(n->router, "tc qdisc add dev %s root netem %s && tc qdisc add dev %s root netem %s",
+			    n->ra, variant->netem, n->rb, variant->netem));
+	for (way = 0; way < 2; way++) {
+		ASSERT_EQ(0, knob(n->na, "tx_fallback", way ? "1" : "0"));
+		ASSERT_EQ(200000, transfer(self->a, self->b, 200000, 7000));
+		ASSERT_EQ(50000, transfer(self->b, self->a, 50000, 3000));
+	}
+	EXPECT_LE(1, nic(n->na, "tx_tls_records"));
+	EXPECT_LE(1, nic(n->nb, "rx_tls_records"));
+	EXPECT_EQ(0, nic(n->na, "watch_hits"));
+	EXPECT_EQ(0, nic(n->nb, "watch_hits"));
+	EXPECT_EQ(0, nic(n->ra, "watch_hits"));
+	EXPECT_EQ(0, nic(n->rb, "watch_hits"));
+	EXPECT_EQ(0, stat_in(n->a, "TlsDecryptError"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* What the device takes, it gets. */
+FIXTURE(cipher)
+{
+	struct net n;
+	int a, b;
+};
+
+FIXTURE_VARIANT(cipher)
+{
+	uint16_t version, cipher;
+};
+
+FIXTURE_VARIANT_ADD(cipher, tls12_gcm128)
+{
+	.version = TLS_1_2_VERSION, .cipher = TLS_CIPHER_AES_GCM_128,
+};
+
+FIXTURE_VARIANT_ADD(cipher, tls12_gcm256)
+{
+	.version = TLS_1_2_VERSION, .cipher = TLS_CIPHER_AES_GCM_256,
+};
+
+FIXTURE_VARIANT_ADD(cipher, tls12_chacha)
+{
+	.version = TLS_1_2_VERSION, .cipher = TLS_CIPHER_CHACHA20_POLY1305,
+};
+
+FIXTURE_VARIANT_ADD(cipher, tls13_gcm128)
+{
+	.version = TLS_1_3_VERSION, .cipher = TLS_CIPHER_AES_GCM_128,
+};
+
+FIXTURE_VARIANT_ADD(cipher, tls13_gcm256)
+{
+	.version = TLS_1_3_VERSION, .cipher = TLS_CIPHER_AES_GCM_256,
+};
+
+FIXTURE_VARIANT_ADD(cipher, tls13_chacha)
+{
+	.version = TLS_1_3_VERSION, .cipher = TLS_CIPHER_CHACHA20_POLY1305,
+};
+
+FIXTURE_SETUP(cipher)
+{
+	ASSERT_EQ(0, net_wire(&self->n));
+	ASSERT_EQ(0, join(&self->n, &self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, variant->version,
+			      variant->cipher));
+}
+
+FIXTURE_TEARDOWN(cipher)
+{
+	close(self->a);
+	close(self->b);
+}
+
+TEST_F_TIMEOUT(cipher, is_offloaded, PATIENCE)
+{
+	struct net *n = &self->n;
+	int type;
+	char c;
+
+	EXPECT_EQ(1, nic(n->na, "tx_tls_add"));
+	EXPECT_EQ(1, nic(n->nb, "rx_tls_add"));
+	ASSERT_EQ(100000, transfer(self->a, self->b, 100000, 10000));
+	ASSERT_EQ(2, send_type(self->a, TYPE_ALERT, "\1\2", 2, 0));
+	ASSERT_EQ(1, recv_type(self->b, &type, &c, 1, 0));
+	EXPECT_EQ(TYPE_ALERT, type);
+	EXPECT_EQ(11, nic(n->na, "tx_tls_records"));
+	EXPECT_EQ(11, nic(n->nb, "rx_tls_records"));
+	EXPECT_EQ(0, nic(n->nb, "rx_tls_passed"));
+	EXPECT_SECRET(n->na);
+}
+
+/* The kernel's own encryption of segments, and of parts of records. */
+TEST_F_TIMEOUT(cipher, is_completed_in_software, PATIENCE)
+{
+	struct net *n = &self->n;
+	int way;
+
+	ASSERT_EQ(0, run_in(n->a, "tc qdisc add dev %s root netem loss 5%%",
+			    n->na));
+	for (way = 0; way < 2; way++) {
+		ASSERT_EQ(0, knob(n->na, "tx_fallback", way ? "1" : "0"));
+		ASSERT_EQ(0, knob(n->na, "lose", "1"));
+		ASSERT_EQ(0, knob(n->nb, "rx_spoil_tags", "2"));
+		ASSERT_EQ(100000, transfer(self->a, self->b, 100000, 7000));
+	}
+	EXPECT_EQ(0, nic(n->na, "watch_hits"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+TEST_HARNESS_MAIN
