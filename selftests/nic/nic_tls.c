@@ -724,6 +724,9 @@ const struct tlsdev_ops nic_tlsdev_ops = {
 	.tls_dev_add	= nic_dev_add,
 	.tls_dev_del	= nic_dev_del,
 	.tls_dev_resync	= nic_dev_resync,
+#ifdef TLSDEV_CAP_TLS_1_3
+	.capabilities	= TLSDEV_CAP_TLS_1_3,
+#endif
 };
 
 /**
