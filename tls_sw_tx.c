@@ -377,6 +377,12 @@ static int tx_content_type(const struct tls_sw_tx *tx, struct msghdr *msg)
 	return type;
 }
 
+/* Nothing more can be sent; sk_err may say why. */
+static bool tx_ended(const struct sock *sk, const struct tls_sw_tx *tx)
+{
+	return sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN || tx->ended;
+}
+
 /*
  * One step: at most one record further.
  *
@@ -391,7 +397,7 @@ static ssize_t tx_step(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	size_t n = min(left, most);
 	ssize_t ret;
 
-	if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN || tx->ended)
+	if (tx_ended(sk, tx))
 		return -EPIPE;
 	if (tx->open && tx->type != type)
 		return tx_close_record(sk, tx);
@@ -461,6 +467,9 @@ static int sw_sendmsg(struct sock *sk, struct tls_tx *base,
 	if (tx->err)
 		return tx->err;
 
+	/* Who sends no bytes is told too, as by TCP. */
+	if (!msg_data_left(msg) && tx_ended(sk, tx))
+		ret = -EPIPE;
 	while (msg_data_left(msg)) {
 		ret = tx_step(sk, tx, type, msg, &timeo);
 		if (ret == -ENOMEM && timeo) {
