@@ -579,7 +579,7 @@ static void *drain(void *arg)
 			d->why = strerror(errno);
 		if (n <= 0)
 			return NULL;
-		fill(due, n, d->pos);
+		number(due, n, d->pos);
 		if (memcmp(in, due, n)) {
 			d->why = "other bytes than were sent";
 			return NULL;

@@ -325,7 +325,7 @@ static unsigned char *before_a_hole(unsigned int pos, size_t len)
 			return NULL;
 		hole = at + room;
 	}
-	fill(hole - len, len, pos);
+	number(hole - len, len, pos);
 	return hole - len;
 }
 
@@ -354,7 +354,7 @@ TEST_F(more, chain_goes_on_after_unreadable_memory)
 	EXPECT_EQ(EFAULT, errno);
 	DATA(CHAIN_LEN);
 	CHAIN();
-	fill(at, 50, self->pos);
+	number(at, 50, self->pos);
 	n = send(self->a, at, 100, 0);
 	ASSERT_LT(0, n);
 	ASSERT_GE(50, n);

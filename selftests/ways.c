@@ -69,7 +69,7 @@ TEST_F(ways, vector_of_1024_single_bytes_is_one_record)
 	for (flags = 0; flags <= MSG_MORE; flags += MSG_MORE) {
 		struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 1024 };
 
-		fill(bytes, 1024, self->pos);
+		number(bytes, 1024, self->pos);
 		for (i = 0; i < 1024; i++) {
 			iov[i].iov_base = bytes + i;
 			iov[i].iov_len = 1;
@@ -125,7 +125,7 @@ TEST_F_TIMEOUT(ways, empty_pieces_of_a_vector_disturb_nothing, 120)
 		size_t len = lens[round % 12];
 		int flags = round % 5 == 3 ? MSG_MORE : 0;
 
-		fill(bytes, len, self->pos);
+		number(bytes, len, self->pos);
 		msg.msg_iovlen = pieces(iov, 4 << round % 9, bytes, len);
 		ASSERT_EQ(len, sendmsg(self->a, &msg, flags));
 		self->pos += len;
@@ -162,7 +162,7 @@ TEST_F_TIMEOUT(ways, control_message_of_many_pieces_and_records, 120)
 			cut(c, self->pos, TYPE_DATA);
 		}
 		*CMSG_DATA(cmsg) = type;
-		fill(bytes, len, self->pos);
+		number(bytes, len, self->pos);
 		msg.msg_iovlen = pieces(iov, 1024, bytes, len);
 		ASSERT_EQ(len, sendmsg(self->a, &msg, 0));
 		self->pos += len;
@@ -322,7 +322,7 @@ TEST_F_TIMEOUT(ways, splice_of_many_small_buffers_is_one_record, 120)
 		for (k = 0; k < count; k++) {
 			iov[k].iov_base = at + k * (size + 3);
 			iov[k].iov_len = size;
-			fill(at + k * (size + 3), size, self->pos + k * size);
+			number(at + k * (size + 3), size, self->pos + k * size);
 		}
 		ASSERT_EQ(len, vmsplice(p[1], iov, count, 0));
 		ASSERT_EQ(len, splice(p[0], NULL, self->a, NULL, len, 0));
@@ -355,7 +355,7 @@ TEST_F(ways, gifts_and_tees_of_pipes_arrive_as_they_are)
 		struct iovec iov = { gift, len };
 
 		ASSERT_NE(MAP_FAILED, gift);
-		fill(gift, len, self->pos);
+		number(gift, len, self->pos);
 		ASSERT_EQ(len, vmsplice(p[1], &iov, 1, SPLICE_F_GIFT));
 		munmap(gift, len);
 		ASSERT_EQ(len, tee(p[0], q[1], len, 0));

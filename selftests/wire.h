@@ -4,7 +4,7 @@
  * by hand and decrypts them with AF_ALG. Include after tls_test.h.
  *
  * The senders of these tests number their bytes: byte number n of all that was
- * sent, of every type, is the n-th of fill(). So a byte that is lost, doubled
+ * sent, of every type, is the n-th of number(). So a byte that is lost, doubled
  * or out of place is found wherever it stands.
  */
 
@@ -12,6 +12,27 @@
 #define _TLS_WIRE_H
 
 #include <linux/sockios.h>
+#include <pthread.h>
+
+/* Bytes @from, @from + 1, ...: no two stretches of them are alike. */
+static inline void number(void *buf, size_t len, unsigned int from)
+{
+	unsigned char *at = buf;
+	uint32_t four = 0;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		unsigned int n = from + i;
+
+		if (!i || !(n % 4)) {
+			four = n / 4 + 1;
+			four = (four ^ four >> 16) * 0x85ebca6b;
+			four = (four ^ four >> 13) * 0xc2b2ae35;
+			four ^= four >> 16;
+		}
+		at[i] = four >> n % 4 * 8;
+	}
+}
 
 #define WIRE_MAX	(5 + 8 + RECORD_MAX + 1 + 16)
 
@@ -258,7 +279,7 @@ static inline int wire_check(struct wire *w)
 {
 	unsigned char due[RECORD_MAX];
 
-	fill(due, w->len, w->pos);
+	number(due, w->len, w->pos);
 	if (memcmp(due, w->text, w->len))
 		return wire_wrong(w, "other bytes than were sent");
 	w->pos += w->len;
@@ -366,7 +387,7 @@ static unsigned char bytes[400000];
 /* The next @len bytes, in @bytes. */
 static inline void *next(unsigned int pos, size_t len)
 {
-	fill(bytes, len, pos);
+	number(bytes, len, pos);
 	return bytes;
 }
 
@@ -437,6 +458,63 @@ static inline bool held_back(int fd)
 	/* Nothing was sent in between: then the two belong together. */
 	return unsent && unacked == unsent &&
 	       tcp_has(fd, SIOCOUTQNSD) == unsent;
+}
+
+/**
+ * struct sleeper - a writer that falls asleep, in a thread of its own
+ * @fd: where it sends
+ * @len: how many of @bytes
+ * @flags: of send()
+ * @tid: its thread
+ * @n: what send() returned
+ * @err: and errno
+ */
+struct sleeper {
+	int fd;
+	size_t len;
+	int flags;
+	int tid;
+	ssize_t n;
+	int err;
+};
+
+static inline void *sleeper_send(void *arg)
+{
+	struct sleeper *s = arg;
+
+	__atomic_store_n(&s->tid, gettid(), __ATOMIC_RELEASE);
+	s->n = send(s->fd, bytes, s->len, s->flags);
+	s->err = errno;
+	return NULL;
+}
+
+/* Start it, and come back when it sleeps: 0, or -1 when it has returned. */
+static inline int sleeper_start(struct sleeper *s, pthread_t *thread)
+{
+	int i;
+
+	s->tid = 0;
+	if (pthread_create(thread, NULL, sleeper_send, s))
+		return -1;
+	for (i = 0; i < 20000; i++) {
+		char name[64], line[200] = {}, *at;
+		FILE *f;
+
+		usleep(1000);
+		if (!__atomic_load_n(&s->tid, __ATOMIC_ACQUIRE))
+			continue;
+		snprintf(name, sizeof(name), "/proc/self/task/%d/stat", s->tid);
+		f = fopen(name, "r");
+		if (!f)
+			return -1;
+		fgets(line, sizeof(line), f);
+		fclose(f);
+		/* Its state follows the name of the program. */
+		at = strrchr(line, ')');
+		if (at && at[1] == ' ' && at[2] == 'S')
+			return 0;
+	}
+	return -1;
 }
 
 /* A debug kernel is many times slower. */
