@@ -50,7 +50,7 @@ qemu() {
 
 	shift 2
 	# shellcheck disable=SC2046
-	qemu-system-x86_64 -M q35 -accel "$accel" -cpu max \
+	exec qemu-system-x86_64 -M q35 -accel "$accel" -cpu max \
 		-smp "${SMP:-2}" -m "${MEMORY:-2G}" -nodefaults -no-user-config \
 		-display none -no-reboot -kernel "$kernel/arch/x86/boot/bzImage" \
 		-append "console=ttyS0 reboot=t panic=-1 root=root ro \
