@@ -12,10 +12,10 @@ out=$BUILD/bin
 
 mkdir -p "$stage/net/tls" "$out"
 cp -u "$source"/tools/testing/selftests/*.{h,mk} "$stage/"
-cp -u "$TOP"/selftests/{Makefile,*.c,*.h} "$stage/net/tls/"
+cp -u "$TOP"/selftests/{Makefile,*.c,*.h,*.awk} "$stage/net/tls/"
 quietly "building the test programs" "$BUILD/log/programs" \
 	make -C "$stage/net/tls" OUTPUT="$out" LDFLAGS=-static \
-		top_srcdir="$source" \
+		top_srcdir="$source" TLS_RST="$TOP/Documentation/tls.rst" \
 		KHDR_INCLUDES="-isystem $TOP/include/uapi -isystem $kernel/usr/include"
 ! grep -n 'warning:' "$BUILD/log/programs" | grep -v kselftest_harness >&2 ||
 	die "the compiler warns: see above"
