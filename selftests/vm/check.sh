@@ -6,7 +6,8 @@
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-PROGRAMS="attach send recv garbage rekey more ways read uring backpressure diag counters trace peers writers"
+PROGRAMS="attach send recv garbage rekey more ways writers read uring backpressure
+	diag counters trace examples peers"
 # KUnit suites that play users inside the kernel.
 USERS="tls_user_send tls_user_recv tls_user_read_sock tls_user_memory
 	tls_user_calls tls_user_life tls_user_async"
