@@ -210,14 +210,16 @@ static int tx_rebuild(struct nic_conn *conn, struct tls_offload_context_tx *tx,
 		skb_frag_foreach_page(&frags[i], skb_frag_off(&frags[i]),
 				      skb_frag_size(&frags[i]), p, p_off, p_len,
 				      copied) {
-			while (p_len && !ret) {
-				u32 part = min_t(u32, p_len, sizeof(bytes));
+			u32 done = 0;
 
-				memcpy_from_page(bytes, p, p_off, part);
+			while (done < p_len && !ret) {
+				u32 part = min_t(u32, p_len - done,
+						 sizeof(bytes));
+
+				memcpy_from_page(bytes, p, p_off + done, part);
 				ret = nic_stream_run(&conn->stream, bytes,
 						     part);
-				p_off += part;
-				p_len -= part;
+				done += part;
 			}
 		}
 		__skb_frag_unref(&frags[i], false);
