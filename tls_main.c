@@ -800,12 +800,11 @@ static int tls_diag(struct sock *sk, struct sk_buff *skb)
 		nla_nest_cancel(skb, nest);
 		return 0;
 	}
-	/*
-	 * Pairs with tls_set_tx(), tls_set_rx(), set_prot_info(): what is seen
-	 * first has been set last.
-	 */
+	/* What is seen first has been set last. Pairs with tls_set_tx(). */
 	tx_mode = diag_mode(smp_load_acquire(&ctx->tx_conf));
+	/* Pairs with tls_set_rx(). */
 	rx_mode = diag_mode(smp_load_acquire(&ctx->rx_conf));
+	/* Pairs with set_prot_info(). */
 	cipher = smp_load_acquire(&ctx->prot_info.cipher_type);
 	if (cipher &&
 	    (nla_put_u16(skb, TLS_INFO_VERSION,

@@ -20,6 +20,16 @@ cd "$TOP"
 	-f ./*.c ./*.h tests/*.c include/net/*.h include/uapi/linux/*.h \
 	selftests/kernel/*.[ch] selftests/kernel/Makefile Kconfig Makefile || failed=1
 
+# The table of promises names tests that are there.
+while read -r name; do
+	grep -qrw --include='*.[ch]' --include='*.sh' -- "$name" selftests \
+		tests || {
+		echo "selftests/README.md names a test that is not there: $name"
+		failed=1
+	}
+done < <(grep '^| ' selftests/README.md | grep -oE '`[a-z0-9_]{12,}`' |
+	 tr -d '`' | grep -v '\.')
+
 KFLAGS="W=1 C=2" "$VM_DIR/module.sh" "$kernel" lint >/dev/null || failed=1
 [ $failed = 0 ] || die "lint found something: see above"
 say "lint: nothing found"
