@@ -749,6 +749,7 @@ void tls_device_rx_restart(struct sock *sk, struct tls_device_rx *rx,
 		memset(offload->driver_state, 0,
 		       sizeof(offload->driver_state));
 		atomic64_set(&offload->resync_req, 0);
+		offload->resync_async = NULL;
 		rx->failed = 0;
 		rx->target = TLS_HINT_MIN;
 		rx->added = !driver_add(netdev, sk, TLS_OFFLOAD_CTX_DIR_RX, key,
@@ -855,6 +856,11 @@ static void resync_async(struct sock *sk, struct tls_device_rx *rx, u32 seq,
 void tls_device_rx_record(struct sock *sk, struct tls_device_rx *rx, u32 seq,
 			  u64 sn)
 {
+	rcu_read_lock();
+	/* What the driver has lent us is gone with the device. */
+	if (!rcu_access_pointer(tls_get_ctx(sk)->netdev) ||
+	    !READ_ONCE(rx->added))
+		goto out;
 	switch (rx->offload.resync_type) {
 	case TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ:
 		resync_request(sk, rx, seq, sn);
@@ -865,6 +871,8 @@ void tls_device_rx_record(struct sock *sk, struct tls_device_rx *rx, u32 seq,
 	case TLS_OFFLOAD_SYNC_TYPE_CORE_NEXT_HINT:
 		break;
 	}
+out:
+	rcu_read_unlock();
 }
 
 /**

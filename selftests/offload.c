@@ -3,7 +3,9 @@
  * NIC offload: tests are named after the promises. The NIC is tlsnic (nic/),
  * which must be loaded; each test makes devices and network name spaces of its
  * own. Two sides, A and B, are joined by a wire, or by a router with a wire to
- * each; what netem does to traffic it does there, where it is encrypted.
+ * each. On a sending device, netem loses segments before the device encrypts
+ * them; delay and duplicates are for the router, since the stack drops what is
+ * still to be encrypted and has no socket any more.
  */
 
 #define _GNU_SOURCE
@@ -697,7 +699,8 @@ TEST_WIRE(a_segment_that_meets_another_device_is_encrypted_in_software)
 		EXPECT_EQ(0, nic(other, "tx_tls_encrypted_packets"));
 
 		/* Back again, the first device finds its place. */
-		ASSERT_EQ(0, run_in(n->a, "ip route replace 10.9.0.2 via 10.1.0.2"));
+		ASSERT_EQ(0, run_in(n->a,
+				    "ip route replace 10.9.0.2 via 10.1.0.2"));
 		ASSERT_EQ(0, run_in(n->b, "ip route replace 10.9.0.1 via 10.1.0.1"));
 		bytes = nic(n->na, "tx_tls_encrypted_bytes");
 		ASSERT_EQ(60000, transfer(self->a, self->b, 60000, 3000));
@@ -713,8 +716,13 @@ static size_t down_halfway(const struct net *n, int from, int to, int ns,
 			   const char *dev)
 {
 	size_t len = 400000, got;
-	pid_t pid = fork();
+	int room = 30000;
+	pid_t pid;
 
+	/* What is under way is less than half. */
+	setsockopt(from, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	setsockopt(to, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	pid = fork();
 	if (!pid)
 		_exit(!!send_text(from, len, 5000, 0));
 	got = recv_text(to, len / 2, 0);
@@ -736,7 +744,8 @@ TEST_WIRE(a_sending_device_that_goes_down_falls_back_to_software)
 	EXPECT_EQ(1, nic(n->na, "tx_tls_del"));
 	EXPECT_EQ(1, nic(n->na, "rx_tls_del"));
 	sealed = nic(n->na, "tx_tls_encrypted_bytes");
-	EXPECT_LE(sealed, 400000);
+	EXPECT_LE(200000, sealed);
+	EXPECT_GE(350000, sealed);
 	EXPECT_EQ(50000, transfer(self->a, self->b, 50000, 5000));
 	EXPECT_EQ(50000, transfer(self->b, self->a, 50000, 5000));
 	EXPECT_EQ(sealed, nic(n->na, "tx_tls_encrypted_bytes"));
@@ -753,7 +762,8 @@ TEST_WIRE(a_receiving_device_that_goes_down_falls_back_to_software)
 	EXPECT_EQ(400000, down_halfway(n, self->a, self->b, n->b, n->nb));
 	EXPECT_EQ(1, nic(n->nb, "rx_tls_del"));
 	opened = nic(n->nb, "rx_tls_decrypted_bytes");
-	EXPECT_LE(100000, opened);
+	EXPECT_LE(200000, opened);
+	EXPECT_GE(350000, opened);
 	EXPECT_EQ(50000, transfer(self->a, self->b, 50000, 5000));
 	EXPECT_EQ(opened, nic(n->nb, "rx_tls_decrypted_bytes"));
 	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
@@ -803,7 +813,7 @@ TEST_WIRE(records_that_arrived_before_the_key_are_decrypted_in_software)
 	static unsigned char rec[4000], data[3000];
 	struct net *n = &self->n;
 	size_t len = 0;
-	int i;
+	int i, queued;
 
 	ASSERT_EQ(0, join(n, &self->a, &self->b));
 	ASSERT_EQ(0, attach(self->b));
@@ -811,11 +821,10 @@ TEST_WIRE(records_that_arrived_before_the_key_are_decrypted_in_software)
 		text(data, 3000, i * 3000);
 		len = make_record(rec, TLS_1_2_VERSION, i, TYPE_DATA, data,
 				  3000, 0);
-		ASSERT_EQ(len, send(self->a, rec, i == 2 ? 100 : len, 0));
+		queued = i == 2 ? 100 : len;
+		ASSERT_EQ(queued, send(self->a, rec, queued, 0));
 		if (i == 2) {
 			/* The header came before the key, the rest after. */
-			int queued;
-
 			ASSERT_TRUE(UNTIL(!ioctl(self->b, FIONREAD, &queued) &&
 					  queued == 2 * len + 100));
 			ASSERT_EQ(0, set_key(self->b, TLS_RX, TLS_1_2_VERSION,
@@ -859,7 +868,7 @@ TEST_WIRE(a_record_with_a_wrong_tag_is_never_delivered)
 		EXPECT_EQ(EBADMSG, errno);
 		EXPECT_EQ(-1, recv(self->b, &byte, 1, 0));
 		EXPECT_EQ(EBADMSG, errno);
-		EXPECT_EQ(i + 1, stat_in(n->b, "TlsDecryptError"));
+		EXPECT_LE(i + 1, stat_in(n->b, "TlsDecryptError"));
 		EXPECT_EQ((i + 1) / 2, nic(n->nb, "rx_tls_bad_tag"));
 		close(self->a);
 		close(self->b);
@@ -1074,40 +1083,54 @@ FIXTURE_TEARDOWN(resync)
 			  nic(self->n.nb, "rx_tls_del")));
 }
 
-/* One record and then the next, each read before another comes. */
-static int records_one_by_one(int a, int b, int count, size_t len)
+/* So many records at once, and the next ones when these have been read. */
+static int records(int a, int b, int count, int at_once, size_t len)
 {
-	while (count--)
-		if (send_text(a, len, len, 0) || recv_text(b, len, 0) != len)
+	for (; count > 0; count -= at_once) {
+		for (int i = 0; i < at_once; i++)
+			if (send_text(a, len, len, i * len))
+				return -1;
+		if (recv_text(b, at_once * len, 0) != at_once * len)
 			return -1;
+	}
 	return 0;
 }
 
-TEST_F_TIMEOUT(resync, lost_sync_is_found_again, PATIENCE)
+static void lose_and_find(struct __test_metadata *_metadata,
+			  const struct net *n, int a, int b, int at_once)
 {
-	struct net *n = &self->n;
 	int i, turn;
 	long before;
 
-	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 5, 4000));
-	EXPECT_EQ(5, nic(n->nb, "rx_tls_records"));
+	ASSERT_EQ(0, records(a, b, 6, at_once, 4000));
+	EXPECT_EQ(6, nic(n->nb, "rx_tls_records"));
 	for (turn = 1; turn <= 4; turn++) {
 		ASSERT_EQ(0, knob(n->nb, "lose", "1"));
 		for (i = 0; i < 100; i++) {
-			ASSERT_EQ(0, records_one_by_one(self->a, self->b, 1,
-							4000));
+			ASSERT_EQ(0, records(a, b, at_once, at_once, 4000));
 			if (nic(n->nb, "rx_tls_resync_ok") == turn)
 				break;
 		}
 		ASSERT_EQ(turn, nic(n->nb, "rx_tls_resync_ok"));
-		ASSERT_EQ(0, records_one_by_one(self->a, self->b, 2, 4000));
+		ASSERT_EQ(0, records(a, b, 4, at_once, 4000));
 		before = nic(n->nb, "rx_tls_records");
-		ASSERT_EQ(0, records_one_by_one(self->a, self->b, 10, 4000));
+		ASSERT_EQ(0, records(a, b, 10, at_once, 4000));
 		EXPECT_EQ(before + 10, nic(n->nb, "rx_tls_records"));
 	}
 	EXPECT_EQ(4, nic(n->nb, "rx_tls_lost"));
 	EXPECT_LE(4, stat_in(n->b, "TlsRxDeviceResync"));
 	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+TEST_F_TIMEOUT(resync, lost_sync_is_found_between_single_records, PATIENCE)
+{
+	lose_and_find(_metadata, &self->n, self->a, self->b, 1);
+}
+
+TEST_F_TIMEOUT(resync, lost_sync_is_found_where_records_follow_each_other,
+	       PATIENCE)
+{
+	lose_and_find(_metadata, &self->n, self->a, self->b, 2);
 }
 
 /* Lost in the middle of a stream that does not wait. */
@@ -1136,12 +1159,12 @@ TEST_F_TIMEOUT(resync, a_resync_that_is_never_answered_harms_nothing, PATIENCE)
 
 	ASSERT_EQ(0, knob(n->nb, "resync_mute", "1"));
 	ASSERT_EQ(0, knob(n->nb, "lose", "1"));
-	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 150, 300));
+	ASSERT_EQ(0, records(self->a, self->b, 150, 2, 300));
 	EXPECT_EQ(0, nic(n->nb, "rx_tls_resync_ok"));
 	EXPECT_EQ(0, nic(n->nb, "rx_tls_records"));
 	/* It can still be found. */
 	ASSERT_EQ(0, knob(n->nb, "resync_mute", "0"));
-	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 300, 300));
+	ASSERT_EQ(0, records(self->a, self->b, 300, 2, 300));
 	EXPECT_LE(1, nic(n->nb, "rx_tls_resync_ok"));
 	EXPECT_LE(100, nic(n->nb, "rx_tls_records"));
 	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
@@ -1154,13 +1177,13 @@ TEST_F_TIMEOUT(resync, a_question_about_a_place_long_gone_harms_nothing,
 
 	ASSERT_EQ(0, knob(n->nb, "rx_resync_late_ms", "300"));
 	ASSERT_EQ(0, knob(n->nb, "lose", "1"));
-	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 150, 300));
+	ASSERT_EQ(0, records(self->a, self->b, 150, 2, 300));
 	ASSERT_EQ(0, knob(n->nb, "rx_resync_late_ms", "0"));
 	ASSERT_EQ(0, knob(n->nb, "rx_resync_wrong", "1"));
 	ASSERT_EQ(0, knob(n->nb, "lose", "1"));
-	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 100, 300));
+	ASSERT_EQ(0, records(self->a, self->b, 100, 2, 300));
 	ASSERT_EQ(0, knob(n->nb, "rx_resync_wrong", "0"));
-	ASSERT_EQ(0, records_one_by_one(self->a, self->b, 200, 300));
+	ASSERT_EQ(0, records(self->a, self->b, 200, 2, 300));
 	EXPECT_LE(1, nic(n->nb, "rx_tls_resync_ok"));
 	EXPECT_LE(50, nic(n->nb, "rx_tls_records"));
 	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));

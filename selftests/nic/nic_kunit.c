@@ -317,6 +317,7 @@ static struct kunit_suite engine_suite = {
 	.exit = engine_exit,
 	.test_cases = engine_cases,
 };
+
 kunit_test_suite(engine_suite);
 
 MODULE_DESCRIPTION("KUnit tests of tlsnic's cipher engine");

@@ -191,6 +191,28 @@ static int record_front(struct tls_offload_context_tx *tx, u32 seq, u32 len,
 	return n;
 }
 
+/* Let the engine go over a piece of a record, and forget what it made of it. */
+static int run_frag(struct nic_stream *s, const skb_frag_t *frag)
+{
+	u32 p_off, p_len, copied, part;
+	struct page *p;
+	u8 bytes[256];
+	int ret = 0;
+
+	skb_frag_foreach_page(frag, skb_frag_off(frag), skb_frag_size(frag),
+			      p, p_off, p_len, copied) {
+		const u8 *from = kmap_local_page(p);
+
+		for (u32 i = 0; i < p_len && !ret; i += part) {
+			part = min_t(u32, p_len - i, sizeof(bytes));
+			memcpy(bytes, from + p_off + i, part);
+			ret = nic_stream_run(s, bytes, part);
+		}
+		kunmap_local(from);
+	}
+	return ret;
+}
+
 /* Way of mlx5: stand at @seq again. Errors as record_front(). */
 static int tx_rebuild(struct nic_conn *conn, struct tls_offload_context_tx *tx,
 		      u32 seq, u32 len)
@@ -203,25 +225,8 @@ static int tx_rebuild(struct nic_conn *conn, struct tls_offload_context_tx *tx,
 		return n;
 	nic_stream_start(&conn->stream, sn);
 	for (int i = 0; i < n; i++) {
-		u32 p_off, p_len, copied;
-		struct page *p;
-		u8 bytes[256];
-
-		skb_frag_foreach_page(&frags[i], skb_frag_off(&frags[i]),
-				      skb_frag_size(&frags[i]), p, p_off, p_len,
-				      copied) {
-			u32 done = 0;
-
-			while (done < p_len && !ret) {
-				u32 part = min_t(u32, p_len - done,
-						 sizeof(bytes));
-
-				memcpy_from_page(bytes, p, p_off + done, part);
-				ret = nic_stream_run(&conn->stream, bytes,
-						     part);
-				done += part;
-			}
-		}
+		if (!ret)
+			ret = run_frag(&conn->stream, &frags[i]);
 		__skb_frag_unref(&frags[i], false);
 	}
 	conn->seq = seq;
