@@ -7,7 +7,7 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 PROGRAMS="attach send recv garbage rekey more ways writers read uring backpressure
-	diag counters trace examples offload peers"
+	diag counters trace examples peers"
 # KUnit suites that play users inside the kernel.
 USERS="tls_user_send tls_user_recv tls_user_read_sock tls_user_memory
 	tls_user_calls tls_user_life tls_user_async"
@@ -67,7 +67,7 @@ tally_guest() {
 	result "$flavour kernel: finished, and its console is clean" $status
 	tally "$flavour: KUnit tls_record" "$results/tls_record"
 	tally "$flavour: KUnit tls_strp" "$results/tls_strp"
-	for p in $USERS tlsnic $PROGRAMS module; do
+	for p in $USERS $PROGRAMS module tlsnic offload; do
 		[ -e "$results/$p" ] || : >"$results/$p"
 		tally "$flavour: $p" "$results/$p"
 	done

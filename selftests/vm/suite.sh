@@ -24,14 +24,6 @@ for results in /sys/kernel/debug/kunit/tls_user_*/results; do
 done
 rmmod tls_user_kunit
 
-# A device that offloads, made of software, and its cipher engine's tests.
-nic=/build/nic/ours-${dir##*/}
-insmod $nic/tlsnic_kunit.ko || failed=1
-sed -n 's/^    \(1\.\.\|ok \|not ok \|# \)/\1/p' \
-	/sys/kernel/debug/kunit/tlsnic/results > "$dir/tlsnic"
-rmmod tlsnic_kunit
-insmod $nic/tlsnic.ko || failed=1
-
 # The debug kernel is several times slower.
 [ ! -e /sys/kernel/debug/kmemleak ] || export PEERS=short
 
@@ -44,8 +36,6 @@ for program; do
 	fi > "$dir/$program" 2>&1 || failed=1
 done
 
-rmmod tlsnic
-
 # Nobody uses the module any more: it goes, and comes back by its alias.
 {
 	echo 1..1
@@ -57,4 +47,13 @@ rmmod tlsnic
 		failed=1
 	fi
 } > "$dir/module" 2>&1
+
+# A device that offloads, made of software, and its cipher engine's tests.
+nic=/build/nic/ours-${dir##*/}
+insmod $nic/tlsnic_kunit.ko || failed=1
+sed -n 's/^    \(1\.\.\|ok \|not ok \|# \)/\1/p' \
+	/sys/kernel/debug/kunit/tlsnic/results > "$dir/tlsnic"
+rmmod tlsnic_kunit
+insmod $nic/tlsnic.ko || failed=1
+/build/bin/offload > "$dir/offload" 2>&1 || failed=1
 exit $failed
