@@ -546,6 +546,61 @@ TEST_WIRE(ipv6_connections_are_offloaded)
 	EXPECT_SECRET(n->na);
 }
 
+/*
+ * Records of both keys are in flight, and some are sent again: each is under
+ * its own key, and the devices get the new one when they can take it.
+ */
+static void update_keys(struct __test_metadata *_metadata, struct net *n, int a,
+			int b, const char *netem)
+{
+	int i;
+
+	if (netem)
+		ASSERT_EQ(0, run_in(n->a, "tc qdisc add dev %s root netem %s",
+				    n->na, netem));
+	for (i = 0; i < 8; i++) {
+		ASSERT_EQ(60000, transfer(a, b, 60000, 7000));
+		ASSERT_EQ(0, set_key(a, TLS_TX, TLS_1_3_VERSION,
+				     TLS_CIPHER_AES_GCM_128, 10 + i));
+		ASSERT_EQ(0, set_key(b, TLS_RX, TLS_1_3_VERSION,
+				     TLS_CIPHER_AES_GCM_128, 10 + i));
+	}
+	for (i = 0; i < 20 && (nic(n->na, "tx_tls_add") < 2 ||
+			       nic(n->nb, "rx_tls_add") < 2); i++)
+		ASSERT_EQ(400000, transfer(a, b, 400000, 16384));
+	ASSERT_EQ(400000, transfer(a, b, 400000, 16384));
+
+	EXPECT_LE(2, nic(n->na, "tx_tls_add"));
+	EXPECT_LE(2, nic(n->nb, "rx_tls_add"));
+	EXPECT_EQ(nic(n->na, "tx_tls_add") - 1, nic(n->na, "tx_tls_del"));
+	EXPECT_EQ(8, stat_in(n->a, "TlsTxRekeyOk"));
+	EXPECT_EQ(8, stat_in(n->b, "TlsRxRekeyOk"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+	EXPECT_SECRET(n->na);
+}
+
+TEST_WIRE(a_key_update_gives_the_devices_the_new_key)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, join(n, &self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_3_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	update_keys(_metadata, n, self->a, self->b, NULL);
+}
+
+TEST_WIRE(a_key_update_survives_what_is_sent_again)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, join(n, &self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_3_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	update_keys(_metadata, n, self->a, self->b, "loss 2%");
+}
+
 /* Segments from before the keys, sent again after them. */
 TEST_WIRE(what_was_sent_before_the_keys_passes_unchanged)
 {
