@@ -4,6 +4,11 @@
  * or a disk over the network) says how the socket may allocate: by
  * sk_allocation, by the scope that it calls in, or by both. Whatever this task
  * allocates meanwhile is watched.
+ *
+ * A call that has taken the socket's lock may sleep, whatever sk_allocation is:
+ * a cipher that fails for want of memory would end the connection, and so it may
+ * wait for clean pages to be freed. What none of them may do is to start I/O or
+ * to enter a file system, on which this user may itself be waited for.
  */
 
 #include <linux/bvec.h>
@@ -34,12 +39,12 @@ struct manner {
 static const struct manner manners[] = {
 	{ "GFP_NOFS", GFP_NOFS, 0, false, __GFP_FS },
 	{ "GFP_NOIO", GFP_NOIO, 0, false, __GFP_IO | __GFP_FS },
-	{ "GFP_ATOMIC", GFP_ATOMIC, 0, false, __GFP_DIRECT_RECLAIM },
+	{ "GFP_ATOMIC", GFP_ATOMIC, 0, false, __GFP_IO | __GFP_FS },
 	{ "GFP_KERNEL, nofs", GFP_KERNEL, PF_MEMALLOC_NOFS, false, __GFP_FS },
 	{ "GFP_KERNEL, noio", GFP_KERNEL, PF_MEMALLOC_NOIO, false,
 	  __GFP_IO | __GFP_FS },
 	{ "GFP_ATOMIC, noreclaim, memalloc", GFP_ATOMIC, PF_MEMALLOC, true,
-	  __GFP_DIRECT_RECLAIM },
+	  __GFP_IO | __GFP_FS },
 };
 
 KUNIT_ARRAY_PARAM_DESC(manner, manners, name);
