@@ -87,6 +87,7 @@ find_accel() {
 	[ -z "${ACCEL:-}" ] || {
 		case $ACCEL in
 		kvm) echo kvm ;;
+		icount) echo tcg,thread=single ;;
 		*) echo tcg,thread=multi ;;
 		esac
 		return
