@@ -25,6 +25,7 @@ flock			util-linux
 qemu-system-x86_64	qemu-system-x86
 mmdebstrap		mmdebstrap
 sparse			sparse
+gnuplot			gnuplot-nox
 dpkg			dpkg
 /usr/share/keyrings/debian-archive-keyring.gpg	debian-archive-keyring
 '
