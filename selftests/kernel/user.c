@@ -116,14 +116,17 @@ void user_forget(struct kunit *test, struct socket *sock)
 	kunit_remove_action(test, release_action, sock);
 }
 
-/* Buffers are set as NFS does: directly, and so above the system's limit. */
+/*
+ * Buffers are set as NFS does: directly, and so above the system's limit. The
+ * socket holds its network namespace: one that does not loses TCP's timers when
+ * it closes, and what is still to be sent then may never be.
+ */
 static struct socket *new_socket(struct kunit *test, int sndbuf, int rcvbuf)
 {
 	struct socket *sock;
 
-	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET,
-						  SOCK_STREAM, IPPROTO_TCP,
-						  &sock));
+	KUNIT_ASSERT_EQ(test, 0, sock_create(AF_INET, SOCK_STREAM, IPPROTO_TCP,
+					     &sock));
 	keep_socket(test, sock);
 	lock_sock(sock->sk);
 	sock->sk->sk_userlocks |= SOCK_SNDBUF_LOCK | SOCK_RCVBUF_LOCK;
