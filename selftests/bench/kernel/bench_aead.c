@@ -154,6 +154,8 @@ static int measure(struct seq_file *seq, const char *row, struct buffers *b,
 	 * What is opened must have been sealed with the same length: past one
 	 * record, the sizes that are opened are multiples of it.
 	 */
+	/* Not every cipher copies the additional data. */
+	memset(b->sealed, 0, version->aad_len);
 	err = crypt_record(b, version, min_t(unsigned int, total, RECORD_MAX),
 			   true);
 	for (n = -1; !err && n < BATCHES; n++) {
@@ -165,7 +167,10 @@ static int measure(struct seq_file *seq, const char *row, struct buffers *b,
 			cost[n] = ktime_get_ns() - start;
 		cond_resched();
 	}
-	if (!err)
+	if (err)
+		pr_err("bench_aead: %s TLS %s %s, %u bytes: error %d\n", row,
+		       version->name, cipher->name, size, err);
+	else
 		line(seq, row, version, cipher, size,
 		     tenths(cost, calls * parts));
 	return err;
