@@ -519,7 +519,8 @@ TEST_F(uring, poll_completes_when_there_is_something_to_do)
 	SUBMIT(q, 1, poll_add, self->a, POLLOUT);
 	ASSERT_TRUE(pending(q, 1));
 	SUBMIT(q, 2, send, self->a, "more", 4, 0);
-	for (i = 0; i < 1000 && pending(q, 2); i++)
+	/* A send may go before poll says so: that wants a third of the room. */
+	for (i = 0; i < 1000 && (pending(q, 2) || pending(q, 1)); i++)
 		while (recv(self->b, in, sizeof(in), MSG_DONTWAIT) > 0)
 			;
 	EXPECT_EQ(POLLOUT, wait_for(q, 1));
