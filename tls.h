@@ -199,6 +199,7 @@ void tls_proc_exit(void);
  * @device: the first of them are text, for a device to encrypt
  * @flip: so many, then the rest are not what the first are; 0: all are alike
  * @pushing: TCP is being called: do not call it again from its callbacks
+ * @shared: pages of others are among the pieces
  */
 struct tls_queue {
 	struct sock *sk;
@@ -209,6 +210,7 @@ struct tls_queue {
 	u16 end;
 	bool pushing;
 	bool device;
+	bool shared;
 	size_t bytes;
 	size_t flip;
 };
@@ -216,6 +218,7 @@ struct tls_queue {
 bool tls_queue_full(const struct tls_queue *q);
 void tls_queue_init(struct sock *sk, struct tls_queue *q);
 int tls_queue_open(struct tls_queue *q, size_t len);
+int tls_queue_grow(struct tls_queue *q, size_t len);
 int tls_queue_add(struct tls_queue *q, struct page *page, size_t offset,
 		  size_t len);
 void tls_queue_seal(struct tls_queue *q, size_t len, bool device);
@@ -318,17 +321,19 @@ void tls_device_exit(void);
 
 struct tls_device_tx *tls_device_tx_new(struct sock *sk,
 					const struct tls_key *key);
-void tls_device_tx_rekey(struct tls_device_tx *tx, const struct tls_key *key);
+void tls_device_tx_rekey(struct sock *sk, struct tls_device_tx *tx,
+			 const struct tls_key *key);
 int tls_device_tx_prepare(struct sock *sk, struct tls_device_tx *tx,
 			  const struct tls_key *key, const struct tls_queue *q);
 void tls_device_tx_record(struct sock *sk, struct tls_device_tx *tx,
 			  const struct tls_queue *q, u64 sn, size_t len);
 void tls_device_fence(struct sock *sk);
 bool tls_device_has(const struct sock *sk, u32 seq);
+bool tls_device_had(const struct sock *sk, u32 seq);
 struct tls_fallback *tls_device_fallback(const struct sock *sk, u32 seq,
 					 struct tls_record_info *rec);
 
-struct tls_fallback *tls_fallback_new(const struct tls_key *key);
+struct tls_fallback *tls_fallback_new(const struct tls_key *key, gfp_t gfp);
 struct tls_fallback *tls_fallback_get(struct tls_fallback *f);
 void tls_fallback_put(struct tls_fallback *f);
 
@@ -357,7 +362,8 @@ tls_device_tx_new(struct sock *sk, const struct tls_key *key)
 	return NULL;
 }
 
-static inline void tls_device_tx_rekey(struct tls_device_tx *tx,
+static inline void tls_device_tx_rekey(struct sock *sk,
+				       struct tls_device_tx *tx,
 				       const struct tls_key *key)
 {
 }

@@ -54,6 +54,7 @@ enum device_tx_state {
  * @state: who encrypts the next record; socket lock
  * @added: the driver has this direction; tls_device_lock
  * @restarted: the driver has had another key before
+ * @acked: the peer has acknowledged what is before; under offload.lock
  * @fallback: encrypts what the device cannot; under offload.lock
  * @next_fallback: the same for the key that the device is given next
  * @spare: memory of the next record
@@ -63,6 +64,7 @@ struct tls_device_tx {
 	enum device_tx_state state;
 	bool added;
 	bool restarted;
+	u32 acked;
 	struct tls_fallback *fallback;
 	struct tls_fallback *next_fallback;
 	struct tls_record_info *spare;
@@ -128,23 +130,46 @@ static struct net_device *ctx_netdev(const struct tls_context *ctx)
 }
 
 /*
+ * Something between TCP and the device works on what TCP sends: IPsec, or
+ * TCP's own signatures (RFC 2385, RFC 5925), which are over the text then.
+ */
+static bool is_protected(const struct sock *sk, const struct dst_entry *dst)
+{
+#ifdef CONFIG_TCP_MD5SIG
+	if (rcu_access_pointer(tcp_sk(sk)->md5sig_info))
+		return true;
+#endif
+#ifdef CONFIG_TCP_AO
+	if (rcu_access_pointer(tcp_sk(sk)->ao_info))
+		return true;
+#endif
+	return dst_xfrm(dst);
+}
+
+/*
  * The device that the socket's packets leave by, below bonds and VLANs, with a
  * reference; NULL when it knows nothing of TLS. Socket lock owned.
+ *
+ * @vlan: whether they go over a VLAN
  */
-static struct net_device *find_netdev(struct sock *sk)
+static struct net_device *find_netdev(struct sock *sk, bool *vlan)
 {
 	struct net_device *dev = NULL, *lower;
 	struct dst_entry *dst;
 
+	*vlan = false;
 	rcu_read_lock();
 	dst = __sk_dst_get(sk);
-	if (dst) {
+	if (dst && !is_protected(sk, dst)) {
 		lower = READ_ONCE(dst->dev);
+		*vlan = is_vlan_dev(lower);
 		do {
 			dev = lower;
 			lower = netdev_sk_get_lowest_dev(dev, sk);
-			if (is_vlan_dev(lower))
+			if (is_vlan_dev(lower)) {
+				*vlan = true;
 				lower = vlan_dev_real_dev(lower);
+			}
 		} while (lower != dev);
 		if (dev->tlsdev_ops)
 			dev_hold(dev);
@@ -156,15 +181,21 @@ static struct net_device *find_netdev(struct sock *sk)
 }
 
 /* What the device must have to be asked: on a VLAN, for VLANs too. */
-static bool netdev_can(const struct sock *sk, const struct net_device *dev,
+static bool netdev_can(const struct net_device *dev, bool vlan,
 		       netdev_features_t feature, const struct tls_framing *f)
 {
-	const struct dst_entry *dst = __sk_dst_get((struct sock *)sk);
-
 	if (!(dev->flags & IFF_UP) || !(dev->features & feature))
 		return false;
-	if (dst && is_vlan_dev(dst->dev) && !(dev->vlan_features & feature))
+	if (vlan && !(dev->vlan_features & feature))
 		return false;
+	switch (f->cipher->type) {
+	case TLS_CIPHER_AES_GCM_128:
+	case TLS_CIPHER_AES_GCM_256:
+	case TLS_CIPHER_CHACHA20_POLY1305:
+		break;
+	default:
+		return false;
+	}
 	return f->version == TLS_1_2_VERSION ||
 	       dev->tlsdev_ops->capabilities & TLSDEV_CAP_TLS_1_3;
 }
@@ -205,12 +236,12 @@ static void tie_put(struct tls_device *d)
 {
 	unsigned long flags;
 
-	if (!refcount_dec_and_test(&d->refs))
+	if (!refcount_dec_and_lock_irqsave(&d->refs, &tls_devices_lock, &flags))
 		return;
-	spin_lock_irqsave(&tls_devices_lock, flags);
 	list_del(&d->list);
-	spin_unlock_irqrestore(&tls_devices_lock, flags);
+	/* Whoever does not find it in the list can wait for its work. */
 	queue_work(tls_device_wq, &d->work);
+	spin_unlock_irqrestore(&tls_devices_lock, flags);
 }
 
 static void record_free(struct tls_record_info *rec)
@@ -258,7 +289,7 @@ static struct tls_device *tie_attach(struct sock *sk,
 
 	if (d)
 		return ctx_netdev(ctx) == netdev ? d : NULL;
-	d = kzalloc(sizeof(*d), GFP_KERNEL);
+	d = kzalloc(sizeof(*d), sk->sk_allocation);
 	if (!d)
 		return NULL;
 	d->ctx = ctx;
@@ -316,6 +347,7 @@ static void clean_acked(struct sock *sk, u32 acked)
 	LIST_HEAD(gone);
 
 	spin_lock_irqsave(&offload->lock, flags);
+	tx->acked = acked;
 	if (!before(acked, offload->marker.end_seq))
 		offload->marker_passed = true;
 	list_for_each_entry_safe(rec, next, &offload->records_list, list) {
@@ -337,6 +369,19 @@ static u32 next_seq(const struct sock *sk, size_t queued)
 	return tcp_sk(sk)->write_seq + queued;
 }
 
+/* Nothing before @seq is for the device to encrypt any more. */
+static void tx_mark(struct tls_device_tx *tx, const struct tls_key *key,
+		    u32 seq)
+{
+	struct tls_offload_context_tx *offload = &tx->offload;
+
+	spin_lock_irq(&offload->lock);
+	offload->marker.end_seq = seq;
+	offload->marker.sn = key->framing.seq;
+	offload->marker_passed = false;
+	spin_unlock_irq(&offload->lock);
+}
+
 /* Offload begins at @seq, under @key; tls_device_lock held for reading. */
 static int tx_begin(struct sock *sk, struct net_device *netdev,
 		    struct tls_device_tx *tx, const struct tls_key *key,
@@ -346,11 +391,7 @@ static int tx_begin(struct sock *sk, struct net_device *netdev,
 	int err;
 
 	memset(offload->driver_state, 0, sizeof(offload->driver_state));
-	spin_lock_irq(&offload->lock);
-	offload->marker.end_seq = seq;
-	offload->marker.sn = key->framing.seq;
-	offload->marker_passed = false;
-	spin_unlock_irq(&offload->lock);
+	tx_mark(tx, key, seq);
 	err = driver_add(netdev, sk, TLS_OFFLOAD_CTX_DIR_TX, key, seq);
 	tx->added = !err;
 	return err;
@@ -370,25 +411,28 @@ struct tls_device_tx *tls_device_tx_new(struct sock *sk,
 					const struct tls_key *key)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
-	struct net_device *netdev = find_netdev(sk);
 	struct tls_device_tx *tx = NULL;
+	struct net_device *netdev;
 	struct tls_device *d;
+	bool vlan;
 
+	netdev = find_netdev(sk, &vlan);
 	if (!netdev)
 		return NULL;
 	down_read(&tls_device_lock);
-	if (!netdev_can(sk, netdev, NETIF_F_HW_TLS_TX, &key->framing))
+	if (!netdev_can(netdev, vlan, NETIF_F_HW_TLS_TX, &key->framing))
 		goto out;
-	tx = kzalloc(sizeof(*tx), GFP_KERNEL);
+	tx = kzalloc(sizeof(*tx), sk->sk_allocation);
 	if (!tx)
 		goto out;
 	spin_lock_init(&tx->offload.lock);
 	INIT_LIST_HEAD(&tx->offload.records_list);
-	tx->fallback = tls_fallback_new(key);
+	tx->fallback = tls_fallback_new(key, sk->sk_allocation);
 	d = tx->fallback ? tie_attach(sk, netdev) : NULL;
 	if (!d)
 		goto fail;
 	d->tx = tx;
+	tx->acked = tcp_sk(sk)->snd_una;
 	ctx->offload_tx = &tx->offload;
 	tls_device_fence(sk);
 	clean_acked_data_enable(inet_csk(sk), clean_acked);
@@ -424,11 +468,12 @@ static void tx_restart(struct sock *sk, struct tls_device_tx *tx,
 	down_read(&tls_device_lock);
 	netdev = ctx_netdev(ctx);
 	if (netdev && tx->added) {
+		tx_mark(tx, key, seq);
+		WRITE_ONCE(tx->restarted, true);
 		netdev->tlsdev_ops->tls_dev_del(netdev, ctx,
 						TLS_OFFLOAD_CTX_DIR_TX);
 		tx->added = false;
 		clear_bit(TLS_TX_SYNC_SCHED, &ctx->flags);
-		WRITE_ONCE(tx->restarted, true);
 		spin_lock_irq(&offload->lock);
 		tx->fallback = tx->next_fallback;
 		spin_unlock_irq(&offload->lock);
@@ -442,17 +487,30 @@ static void tx_restart(struct sock *sk, struct tls_device_tx *tx,
 
 /**
  * tls_device_tx_rekey - the next record is under another key
+ * @sk: the socket
  * @tx: sending over a device
  * @key: the new key
  *
  * The device keeps the old one for what may have to be sent again. Process
  * context, socket lock owned.
  */
-void tls_device_tx_rekey(struct tls_device_tx *tx, const struct tls_key *key)
+void tls_device_tx_rekey(struct sock *sk, struct tls_device_tx *tx,
+			 const struct tls_key *key)
 {
 	tls_fallback_put(tx->next_fallback);
-	tx->next_fallback = tx->added ? tls_fallback_new(key) : NULL;
+	tx->next_fallback = tx->added ?
+			    tls_fallback_new(key, sk->sk_allocation) : NULL;
 	tx->state = tx->next_fallback ? TX_DRAIN : TX_ENGINE;
+}
+
+/*
+ * Has all that the device had to encrypt left it, and arrived? Copies that TCP
+ * has sent for nothing may still be on their way to the device when the peer
+ * has acknowledged all.
+ */
+static bool tx_drained(const struct sock *sk, const struct tls_device_tx *tx)
+{
+	return list_empty(&tx->offload.records_list) && !sk_wmem_alloc_get(sk);
 }
 
 /**
@@ -470,8 +528,7 @@ void tls_device_tx_rekey(struct tls_device_tx *tx, const struct tls_key *key)
 int tls_device_tx_prepare(struct sock *sk, struct tls_device_tx *tx,
 			  const struct tls_key *key, const struct tls_queue *q)
 {
-	if (tx->state == TX_DRAIN && !q->flip &&
-	    list_empty(&tx->offload.records_list))
+	if (tx->state == TX_DRAIN && !q->flip && tx_drained(sk, tx))
 		tx_restart(sk, tx, key, next_seq(sk, q->bytes));
 	if (tx->state != TX_DEVICE)
 		return 0;
@@ -480,7 +537,8 @@ int tls_device_tx_prepare(struct sock *sk, struct tls_device_tx *tx,
 		return 0;
 	}
 	if (!tx->spare)
-		tx->spare = kzalloc(sizeof(*tx->spare), sk->sk_allocation);
+		tx->spare = kzalloc(sizeof(*tx->spare),
+				    sk->sk_allocation | __GFP_ACCOUNT);
 	return tx->spare ? 1 : -ENOMEM;
 }
 
@@ -527,8 +585,12 @@ void tls_device_tx_record(struct sock *sk, struct tls_device_tx *tx,
 	const struct bio_vec *bv = &q->vec[q->sealed];
 	size_t left = len;
 
-	if (unlikely(test_bit(TLS_TX_SYNC_SCHED, &tls_get_ctx(sk)->flags)))
+	/* A segment must begin where the device is told that the record does. */
+	if (unlikely(test_bit(TLS_TX_SYNC_SCHED, &tls_get_ctx(sk)->flags)) &&
+	    !q->bytes) {
+		tls_device_fence(sk);
 		tx_resync(sk, tx, sn, seq);
+	}
 
 	tx->spare = NULL;
 	rec->sn = sn;
@@ -556,7 +618,7 @@ void tls_device_tx_record(struct sock *sk, struct tls_device_tx *tx,
  * @context's lock held, and for as long as the record is used; any context.
  *
  * Return: the record; the start marker for what was sent before the device
- * had this key; or NULL: the byte was acknowledged.
+ * had the connection; or NULL: the byte was acknowledged.
  */
 struct tls_record_info *tls_get_record(struct tls_offload_context_tx *context,
 				       u32 seq, u64 *p_record_sn)
@@ -564,6 +626,9 @@ struct tls_record_info *tls_get_record(struct tls_offload_context_tx *context,
 	struct tls_record_info *rec = context->hint;
 
 	if (!context->marker_passed && before(seq, context->marker.end_seq)) {
+		/* A later key begins when all before it was acknowledged. */
+		if (device_tx(context)->restarted)
+			return NULL;
 		*p_record_sn = context->marker.sn;
 		return &context->marker;
 	}
@@ -657,6 +722,32 @@ bool tls_device_has(const struct sock *sk, u32 seq)
 	return has;
 }
 
+/**
+ * tls_device_had - may this byte of the stream have been framed for a device?
+ * @sk: the socket
+ * @seq: TCP sequence number of any byte
+ *
+ * Any context.
+ *
+ * Return: false for what was not; true for what was, and for all that was
+ * acknowledged.
+ */
+bool tls_device_had(const struct sock *sk, u32 seq)
+{
+	struct tls_device_tx *tx = device_tx(tls_get_ctx(sk)->offload_tx);
+	struct tls_record_info *rec;
+	unsigned long flags;
+	bool had;
+	u64 sn;
+
+	spin_lock_irqsave(&tx->offload.lock, flags);
+	rec = tls_get_record(&tx->offload, seq, &sn);
+	had = (rec && !tls_record_is_start_marker(rec)) ||
+	      before(seq, tx->acked);
+	spin_unlock_irqrestore(&tx->offload.lock, flags);
+	return had;
+}
+
 /* ---- receiving ---- */
 
 /**
@@ -672,16 +763,18 @@ struct tls_device_rx *tls_device_rx_new(struct sock *sk,
 					const struct tls_key *key)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
-	struct net_device *netdev = find_netdev(sk);
 	struct tls_device_rx *rx = NULL;
+	struct net_device *netdev;
 	struct tls_device *d;
+	bool vlan;
 
+	netdev = find_netdev(sk, &vlan);
 	if (!netdev)
 		return NULL;
 	down_read(&tls_device_lock);
-	if (!netdev_can(sk, netdev, NETIF_F_HW_TLS_RX, &key->framing))
+	if (!netdev_can(netdev, vlan, NETIF_F_HW_TLS_RX, &key->framing))
 		goto out;
-	rx = kzalloc(sizeof(*rx), GFP_KERNEL);
+	rx = kzalloc(sizeof(*rx), sk->sk_allocation);
 	if (!rx)
 		goto out;
 	rx->target = TLS_HINT_MIN;
@@ -958,6 +1051,8 @@ static void tls_device_down(struct net_device *netdev)
 	}
 out:
 	up_write(&tls_device_lock);
+	/* And those whose sockets are gone already. */
+	flush_workqueue(tls_device_wq);
 }
 
 static int netdev_event(struct notifier_block *nb, unsigned long event,

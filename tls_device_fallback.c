@@ -13,6 +13,8 @@
 #include <linux/if_vlan.h>
 #include <linux/refcount.h>
 #include <linux/scatterlist.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
 #include <net/tcp.h>
 
 #include "tls.h"
@@ -35,15 +37,16 @@ struct tls_fallback {
 /**
  * tls_fallback_new - a key for use in softirq
  * @key: the key
+ * @gfp: for its memory
  *
  * Process context; sleeps.
  *
  * Return: the key, or NULL.
  */
-struct tls_fallback *tls_fallback_new(const struct tls_key *key)
+struct tls_fallback *tls_fallback_new(const struct tls_key *key, gfp_t gfp)
 {
 	const struct tls_cipher *cipher = key->framing.cipher;
-	struct tls_fallback *f = kzalloc(sizeof(*f), GFP_KERNEL);
+	struct tls_fallback *f = kzalloc(sizeof(*f), gfp);
 
 	if (!f)
 		return NULL;
@@ -278,6 +281,8 @@ struct sk_buff *tls_encrypt_skb(struct sk_buff *skb)
 	if (!to)
 		goto drop;
 	segment_replace(to, skb);
+	/* The core finds the end of a list of packets there. */
+	to->prev = to;
 	consume_skb(skb);
 	return to;
 drop:
@@ -286,6 +291,37 @@ drop:
 	return NULL;
 }
 EXPORT_SYMBOL_GPL(tls_encrypt_skb);
+
+/*
+ * Text that cannot be told from ciphertext, or not be encrypted. IP loses the
+ * mark when it cuts a segment into fragments, also when it makes only one of
+ * it; it does so to segments that it may cut. IPsec hides the TCP header.
+ */
+static bool is_spoiled(const struct sock *sk, const struct sk_buff *skb)
+{
+	bool text = skb_is_decrypted(skb);
+	unsigned int offset = 0;
+	unsigned short frag = 0;
+	int protocol, flags = 0;
+
+	if (ip_hdr(skb)->version == 4) {
+		if (ip_is_fragment(ip_hdr(skb)))
+			return true;
+		protocol = ip_hdr(skb)->protocol;
+		if (!text && protocol == IPPROTO_TCP &&
+		    !(ip_hdr(skb)->frag_off & htons(IP_DF)))
+			return skb->len > skb_tcp_all_headers(skb) &&
+			       tls_device_had(sk, ntohl(tcp_hdr(skb)->seq));
+	} else {
+		protocol = ipv6_hdr(skb)->nexthdr;
+		if (protocol != IPPROTO_TCP)
+			protocol = ipv6_find_hdr(skb, &offset, -1, &frag,
+						 &flags);
+		if (flags & IP6_FH_F_FRAG)
+			return true;
+	}
+	return text && protocol != IPPROTO_TCP;
+}
 
 /**
  * tls_validate_xmit_skb_sw - make a segment fit to leave by any device
@@ -299,9 +335,24 @@ struct sk_buff *tls_validate_xmit_skb_sw(struct sock *sk,
 					 struct net_device *dev,
 					 struct sk_buff *skb)
 {
-	return tls_encrypt_skb(skb);
+	if (likely(!is_spoiled(sk, skb)))
+		return tls_encrypt_skb(skb);
+	kfree_skb(skb);
+	return NULL;
 }
 EXPORT_SYMBOL_GPL(tls_validate_xmit_skb_sw);
+
+/*
+ * Does what is given to @dev leave by @netdev? A bond that would not choose it,
+ * because its link is lost for example, still sends text there.
+ */
+static bool passes_on(struct net_device *dev, const struct net_device *netdev,
+		      struct sock *sk)
+{
+	return dev == netdev || is_vlan_dev(dev) ||
+	       (netif_is_bond_master(dev) &&
+		netdev_sk_get_lowest_dev(dev, sk) == netdev);
+}
 
 /**
  * tls_validate_xmit_skb - may this segment leave by this device as it is?
@@ -313,6 +364,9 @@ EXPORT_SYMBOL_GPL(tls_validate_xmit_skb_sw);
  * encrypt it. A bond or a VLAN passes it on to another device, where this is
  * asked again. Under RCU-bh, from the core, for each device on the way.
  *
+ * What IP has made of text does not leave: TCP sends it again, in segments that
+ * need not be cut.
+ *
  * Return: the segment; the same encrypted; or NULL as tls_encrypt_skb().
  */
 struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev,
@@ -320,11 +374,14 @@ struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev,
 {
 	const struct net_device *netdev;
 
+	if (unlikely(is_spoiled(sk, skb))) {
+		kfree_skb(skb);
+		return NULL;
+	}
 	if (!skb_is_decrypted(skb))
 		return skb;
 	netdev = rcu_dereference_bh(tls_get_ctx(sk)->netdev);
-	if (netdev && (dev == netdev || netif_is_bond_master(dev) ||
-		       is_vlan_dev(dev)) &&
+	if (netdev && passes_on(dev, netdev, sk) &&
 	    tls_device_has(sk, ntohl(tcp_hdr(skb)->seq)))
 		return skb;
 	return tls_encrypt_skb(skb);

@@ -71,7 +71,7 @@ bool tls_queue_full(const struct tls_queue *q)
 }
 
 /**
- * tls_queue_open - take the memory of a record
+ * tls_queue_open - a record begins: take its memory
  * @q: the queue, not full, with no record open; the socket's sk_allocation
  *     says how
  * @len: bytes, at most TLS_MAX_RECORD_SIZE
@@ -81,21 +81,39 @@ bool tls_queue_full(const struct tls_queue *q)
  *
  * Process context, socket lock owned; sleeps if sk_allocation may.
  *
- * Return: 0, or -ENOMEM with @q as it was.
+ * Return: 0, or -ENOMEM with no record open.
  */
 int tls_queue_open(struct tls_queue *q, size_t len)
+{
+	if (WARN_ON_ONCE(tls_queue_full(q) || q->end != q->sealed))
+		return -ENOBUFS;
+	if (TLS_QUEUE_VECS - q->end < TLS_RECORD_PIECES)
+		queue_compact(q);
+	return tls_queue_grow(q, len);
+}
+
+/**
+ * tls_queue_grow - the open record goes on with memory of ours
+ * @q: the queue, with a record open; the socket's sk_allocation says how
+ * @len: bytes
+ *
+ * Process context, socket lock owned; sleeps if sk_allocation may.
+ *
+ * Return: 0; -ENOMEM, or -ENOBUFS when the record is in too many pieces: then
+ * no record is open any more.
+ */
+int tls_queue_grow(struct tls_queue *q, size_t len)
 {
 	struct sock *sk = q->sk;
 	struct page_frag *pfrag = sk_page_frag(sk);
 
-	if (WARN_ON_ONCE(tls_queue_full(q)))
-		return -ENOBUFS;
-	if (TLS_QUEUE_VECS - q->end < TLS_RECORD_PIECES)
-		queue_compact(q);
-
 	while (len) {
 		size_t n;
 
+		if (q->end == TLS_QUEUE_VECS) {
+			tls_queue_abandon(q);
+			return -ENOBUFS;
+		}
 		if (!skb_page_frag_refill(min(len, PAGE_SIZE), pfrag,
 					  sk->sk_allocation)) {
 			tls_queue_abandon(q);
@@ -114,7 +132,7 @@ int tls_queue_open(struct tls_queue *q, size_t len)
 /**
  * tls_queue_add - the open record goes on with a page of the caller
  * @q: the queue
- * @page: the page, that TCP may hold
+ * @page: the page, that TCP may hold, and others may have too
  * @offset: where in it
  * @len: bytes
  *
@@ -127,6 +145,7 @@ int tls_queue_add(struct tls_queue *q, struct page *page, size_t offset,
 		return -ENOBUFS;
 	get_page(page);
 	bvec_set_page(&q->vec[q->end++], page, len, offset);
+	q->shared = true;
 	return 0;
 }
 
@@ -225,6 +244,7 @@ static void queue_taken(struct tls_queue *q, size_t n)
 		q->first = 0;
 		q->sealed = 0;
 		q->end = 0;
+		q->shared = false;
 	}
 }
 
@@ -246,9 +266,9 @@ static void queue_taken(struct tls_queue *q, size_t n)
 int tls_queue_push(struct tls_queue *q, bool more)
 {
 	struct msghdr msg = {
-		.msg_flags = MSG_SPLICE_PAGES | MSG_NO_SHARED_FRAGS |
-			     MSG_DONTWAIT | MSG_NOSIGNAL |
-			     (more ? MSG_MORE : 0),
+		.msg_flags = MSG_SPLICE_PAGES | MSG_DONTWAIT | MSG_NOSIGNAL |
+			     (more ? MSG_MORE : 0) |
+			     (q->shared ? 0 : MSG_NO_SHARED_FRAGS),
 	};
 	struct sock *sk = q->sk;
 	int ret = 0;
@@ -349,6 +369,7 @@ void tls_queue_purge(struct tls_queue *q)
 	q->end = 0;
 	q->bytes = 0;
 	q->flip = 0;
+	q->shared = false;
 }
 
 /**

@@ -521,7 +521,7 @@ static int sw_rekey(struct sock *sk, struct tls_rx *base, struct tls_key *key)
 		/* What it has decrypted already, it did with the first key. */
 		tls_device_rx_stop(sk, rx->device);
 		rx->old_until = tcp_sk(sk)->rcv_nxt +
-				tcp_receive_window(tcp_sk(sk));
+				tcp_receive_window(tcp_sk(sk)) + GRO_MAX_SIZE;
 		if (rx->old_key)
 			tls_key_free(rx->key);
 		else

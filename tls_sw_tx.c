@@ -301,17 +301,19 @@ static ssize_t tx_send_uncopied(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 
 		if (n <= 0)
 			break;
+		if (!sendpage_ok(page) || tls_queue_add(q, page, offset, n)) {
+			iov_iter_revert(from, n);
+			break;
+		}
 		got += n;
 		pages++;
-		if (!sendpage_ok(page) || tls_queue_add(q, page, offset, n))
-			break;
 	}
-	if (got < len || pages > TLS_IN_PLACE_PAGES) {
+	if (got < len) {
 		iov_iter_revert(from, got);
 		tls_queue_abandon(q);
 		return 0;
 	}
-	err = tls_queue_open(q, f->tail + TLS_TAG_SIZE);
+	err = tls_queue_grow(q, f->tail + TLS_TAG_SIZE);
 	if (err) {
 		iov_iter_revert(from, got);
 		return err;
@@ -325,7 +327,8 @@ static ssize_t tx_send_uncopied(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 /* A further record would find a place in the queue, and then in TCP. */
 static bool tx_has_room(const struct sock *sk, const struct tls_queue *q)
 {
-	return !tls_queue_full(q) && sk_stream_memory_free(sk) &&
+	/* One change from text to ciphertext, or back, is all that it holds. */
+	return !tls_queue_full(q) && !q->flip && sk_stream_memory_free(sk) &&
 	       (!q->bytes || (int)q->bytes < sk_stream_wspace(sk));
 }
 
@@ -575,7 +578,7 @@ static int sw_rekey(struct sock *sk, struct tls_tx *base, struct tls_key *key)
 	tls_key_free(tx->key);
 	tx->key = key;
 	if (tx->device)
-		tls_device_tx_rekey(tx->device, key);
+		tls_device_tx_rekey(sk, tx->device, key);
 	tls_queue_push(&tx->queue, false);
 	return 0;
 }

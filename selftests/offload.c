@@ -477,6 +477,65 @@ TEST_WIRE(sendfile_is_encrypted_by_the_device)
 	close(file);
 }
 
+static int set_payload(int fd, uint16_t len)
+{
+	return setsockopt(fd, SOL_TLS, TLS_TX_MAX_PAYLOAD_LEN, &len,
+			  sizeof(len));
+}
+
+/*
+ * A file's own pages are given to the device: whatever happens next to them,
+ * nothing is written into them. Records of all lengths and in few or many
+ * pieces, while TCP has room and while it has not.
+ */
+TEST_WIRE(what_is_sent_uncopied_is_never_written_to)
+{
+	static const uint16_t payload[] = { 16384, 8192, 5000, 4096 };
+	static const int room[] = { 200000, 20000 };
+	int file = open("/tmp", O_TMPFILE | O_RDWR, 0600), zc = 1, val, i;
+	static unsigned char buf[300000], back[300000];
+	off_t off, start;
+	pid_t pid;
+
+	ASSERT_LE(0, file);
+	text(buf, sizeof(buf), 0);
+	ASSERT_EQ(sizeof(buf), write(file, buf, sizeof(buf)));
+	ASSERT_EQ(0, tls_join(&self->n, &self->a, &self->b));
+	ASSERT_EQ(0, setsockopt(self->a, SOL_TLS, TLS_TX_ZEROCOPY_RO, &zc,
+				sizeof(zc)));
+	for (i = 0; i < 24; i++) {
+		start = (int[]){ 0, 1, 100 }[i % 3];
+		off = start;
+		ASSERT_EQ(0, set_payload(self->a, payload[i / 3 % 4]));
+		setsockopt(self->a, SOL_SOCKET, SO_SNDBUF, &room[i / 12],
+			   sizeof(room[0]));
+		pid = fork();
+		if (!pid) {
+			while (off < (off_t)sizeof(buf))
+				if (sendfile(self->a, file, &off,
+					     sizeof(buf) - off) <= 0)
+					_exit(1);
+			/* What comes next has memory of its own. */
+			memset(buf, 'x', 100);
+			_exit(send(self->a, buf, 100, 0) != 100);
+		}
+		ASSERT_EQ(sizeof(buf) - start,
+			  recv_text(self->b, sizeof(buf) - start, start));
+		ASSERT_EQ(100, recv_all(self->b, back, 100));
+		EXPECT_EQ('x', back[0]);
+		EXPECT_EQ('x', back[99]);
+		waitpid(pid, &val, 0);
+		EXPECT_EQ(0, val);
+		ASSERT_EQ(sizeof(back), pread(file, back, sizeof(back), 0));
+		ASSERT_EQ(0, memcmp(buf, back, sizeof(buf))) {
+			TH_LOG("payload %u, offset %ld, room %d",
+			       payload[i / 3 % 4], (long)start, room[i / 12]);
+		}
+	}
+	EXPECT_SECRET(self->n.na);
+	close(file);
+}
+
 TEST_WIRE(any_failure_leaves_software)
 {
 	static const struct {
@@ -680,6 +739,66 @@ TEST_WIRE(a_sending_device_that_lost_its_place_is_put_right)
 	EXPECT_SECRET(n->na);
 }
 
+/* In the midst of a stream no segment needs to begin where a record does. */
+TEST_WIRE(a_sending_device_finds_its_place_in_a_stream)
+{
+	struct net *n = &self->n;
+	long before, sealed;
+
+	ASSERT_EQ(0, knob(n->na, "tx_fallback", "1"));
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	ASSERT_EQ(300000, transfer(self->a, self->b, 300000, 65536));
+	before = nic(n->na, "tx_tls_encrypted_bytes");
+	ASSERT_EQ(0, knob(n->na, "lose", "1"));
+	ASSERT_EQ(3000000, transfer(self->a, self->b, 3000000, 65536));
+	sealed = nic(n->na, "tx_tls_encrypted_bytes") - before;
+	EXPECT_LE(2000000, sealed);
+	EXPECT_LE(1, nic(n->na, "tx_tls_fallback"));
+	EXPECT_SECRET(n->na);
+}
+
+/*
+ * IP cuts segments into fragments when a route's MTU becomes smaller in the
+ * midst of a burst, and what it makes does not say that it is text.
+ */
+TEST_WIRE(no_fragment_of_plaintext_leaves)
+{
+	struct net *n = &self->n;
+	int i;
+
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(50000, transfer(self->a, self->b, 50000, 25000));
+		ASSERT_EQ(0, run_in(n->a, "ip route replace 10.1.0.2/32 dev %s mtu lock %d",
+				    n->na, i % 2 ? 1400 : 600));
+	}
+	ASSERT_EQ(50000, transfer(self->a, self->b, 50000, 25000));
+	EXPECT_EQ(0, nic(n->na, "watch_hits"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* On a VLAN of each side. */
+TEST_WIRE(a_connection_on_a_vlan_is_offloaded)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, run_in(n->a, "ip link add link %s name v type vlan id 5 && ip addr add 10.5.0.1/24 dev v && ip link set v up",
+			    n->na));
+	ASSERT_EQ(0, run_in(n->b, "ip link add link %s name v type vlan id 5 && ip addr add 10.5.0.2/24 dev v && ip link set v up",
+			    n->nb));
+	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.5.0.1", "10.5.0.2",
+				&self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	EXPECT_EQ(1, stat_in(n->a, "TlsTxDevice"));
+	EXPECT_EQ(1, stat_in(n->b, "TlsRxDevice"));
+	ASSERT_EQ(300000, transfer(self->a, self->b, 300000, 9000));
+	EXPECT_LE(300000, nic(n->na, "tx_tls_encrypted_bytes"));
+	EXPECT_EQ(0, nic(n->nb, "rx_tls_passed"));
+	EXPECT_SECRET(n->na);
+}
+
 TEST_WIRE(a_device_that_forgot_the_connection_leaves_it_to_software)
 {
 	struct net *n = &self->n;
@@ -763,6 +882,31 @@ TEST_WIRE(a_segment_that_meets_another_device_is_encrypted_in_software)
 	EXPECT_SECRET(n->na);
 	EXPECT_SECRET(other);
 	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* Many at a time, as a queueing discipline of several queues gives them. */
+TEST_WIRE(segments_in_a_row_that_meet_another_device_are_all_encrypted)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, run_in(n->a, "ip link add other numtxqueues 4 type veth peer name there numtxqueues 4 netns /proc/%d/fd/%d",
+			    getpid(), n->b));
+	ASSERT_EQ(0, up_in(n->b, "there", 2, 2));
+	ASSERT_EQ(0, up_in(n->a, "other", 2, 1));
+	ASSERT_EQ(0, run_in(n->a, "ethtool -K other tso off gso off && tc qdisc add dev other root tbf rate 200mbit burst 64k limit 4m"));
+	ASSERT_EQ(0, run_in(n->a, "ip addr add 10.9.0.1/32 dev lo && ip route add 10.9.0.2 via 10.1.0.2"));
+	ASSERT_EQ(0, run_in(n->b, "ip addr add 10.9.0.2/32 dev lo && ip route add 10.9.0.1 via 10.1.0.1"));
+	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.9.0.1", "10.9.0.2",
+				&self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	ASSERT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+	ASSERT_EQ(0, run_in(n->a, "ip route replace 10.9.0.2 via 10.2.0.2"));
+	ASSERT_EQ(0, run_in(n->b, "ip route replace 10.9.0.1 via 10.2.0.1"));
+	ASSERT_EQ(1000000, transfer(self->a, self->b, 1000000, 20000));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+	EXPECT_SECRET(n->na);
 }
 
 /* Start a sender, and take the device down when half has arrived. */

@@ -12,6 +12,7 @@
  */
 
 #include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
 #include <linux/module.h>
 #include <linux/tcp.h>
 #include <net/gso.h>
@@ -48,6 +49,7 @@ static void send_frame(struct nic *nic, struct nic *peer, struct sk_buff *skb,
 		goto drop;
 	skb_set_network_header(frame, skb_network_offset(skb));
 	frame->protocol = skb->protocol;
+	__vlan_hwaccel_copy_tag(frame, skb);
 
 	if (conn) {
 		skb_set_transport_header(frame, skb_transport_offset(skb));
@@ -219,6 +221,8 @@ static void nic_setup(struct net_device *dev)
 	dev->hw_features = NETIF_F_SG | NETIF_F_HW_CSUM | NETIF_F_RXCSUM |
 			   NETIF_F_ALL_TSO | NETIF_F_HW_TLS_TX |
 			   NETIF_F_HW_TLS_RX;
+	dev->vlan_features = dev->hw_features;
+	dev->hw_features |= NETIF_F_HW_VLAN_CTAG_TX | NETIF_F_HW_VLAN_CTAG_RX;
 	dev->features |= dev->hw_features | NETIF_F_HIGHDMA;
 
 	nic->dev = dev;
