@@ -171,6 +171,17 @@ void tls_count(const struct sock *sk, enum tls_counter counter, int by);
 int tls_proc_init(void);
 void tls_proc_exit(void);
 
+/*
+ * Scatterlists stand on the stack, and only the entries that are used are made
+ * ready (so they are __uninitialized for the compiler): clearing whole tables
+ * costs more than a small record's framing.
+ */
+static inline void tls_sg_clear(struct scatterlist *sg, unsigned int n)
+{
+	while (n--)
+		(sg++)->page_link = 0;
+}
+
 /* ---- tls_queue.c: what TCP has not taken yet ---- */
 
 /* Pages of the caller that one record is read from. */
@@ -184,8 +195,11 @@ void tls_proc_exit(void);
 				    TLS_IN_PLACE_PAGES + 2)
 /* Records of one call are handed to TCP together, up to this many bytes. */
 #define TLS_BATCH_BYTES		(SZ_64K)
-#define TLS_QUEUE_VECS		(DIV_ROUND_UP(TLS_BATCH_BYTES, PAGE_SIZE) + \
-				 2 * TLS_RECORD_PIECES)
+/*
+ * Of these, or as many pieces as leave room for one more record: memory comes
+ * in few pieces, unless the kernel has only single pages.
+ */
+#define TLS_QUEUE_VECS		(2 * TLS_RECORD_PIECES + 2)
 
 /**
  * struct tls_queue - records on their way to TCP, the open one last
@@ -215,6 +229,19 @@ struct tls_queue {
 	size_t flip;
 };
 
+/**
+ * enum tls_push - what follows the records that go to TCP
+ * @TLS_PUSH_ALL: nothing now: TCP shall send them
+ * @TLS_PUSH_MORE: the user said that more will come (MSG_MORE): TCP may wait
+ * @TLS_PUSH_SOME: more of this call: their last byte stays here, so that TCP
+ *	is told later where the data ends
+ */
+enum tls_push {
+	TLS_PUSH_ALL,
+	TLS_PUSH_MORE,
+	TLS_PUSH_SOME,
+};
+
 bool tls_queue_full(const struct tls_queue *q);
 void tls_queue_init(struct sock *sk, struct tls_queue *q);
 int tls_queue_open(struct tls_queue *q, size_t len);
@@ -223,7 +250,7 @@ int tls_queue_add(struct tls_queue *q, struct page *page, size_t offset,
 		  size_t len);
 void tls_queue_seal(struct tls_queue *q, size_t len, bool device);
 void tls_queue_abandon(struct tls_queue *q);
-int tls_queue_push(struct tls_queue *q, bool more);
+int tls_queue_push(struct tls_queue *q, enum tls_push how);
 int tls_queue_force(struct tls_queue *q);
 void tls_queue_purge(struct tls_queue *q);
 size_t tls_queue_map(const struct tls_queue *q, size_t skip, size_t len,
@@ -241,6 +268,9 @@ enum tls_decrypted {
 /**
  * struct tls_strp - where records begin and end in what TCP received
  * @sk: the socket
+ * @head: what the header at @head_seq says, once it was looked at
+ * @head_seq: TCP sequence number of that header
+ * @head_known: it was
  * @held: bytes of a record that TCP could not hold whole, or NULL
  * @held_len: how many of them there are
  * @held_rec: what the header of the record in @held says
@@ -252,6 +282,9 @@ enum tls_decrypted {
  */
 struct tls_strp {
 	struct sock *sk;
+	struct tls_record head;
+	bool head_known;
+	u32 head_seq;
 	struct sk_buff *held;
 	unsigned int held_len;
 	struct tls_record held_rec;

@@ -96,13 +96,13 @@ static void tls_splice_eof(struct socket *sock)
 	struct tls_context *ctx = tls_ctx_lockless(sk);
 	struct tls_tx *tx = tls_tx(ctx);
 
-	if (!tx) {
-		ctx->sk_proto->splice_eof(sock);
-		return;
+	if (tx) {
+		lock_sock(sk);
+		tx->ops->splice_eof(sk, tx);
+		release_sock(sk);
 	}
-	lock_sock(sk);
-	tx->ops->splice_eof(sk, tx);
-	release_sock(sk);
+	/* TCP may hold something back too. */
+	ctx->sk_proto->splice_eof(sock);
 }
 
 static int tls_recvmsg(struct sock *sk, struct msghdr *msg, size_t len,

@@ -251,8 +251,7 @@ static void queue_taken(struct tls_queue *q, size_t n)
 /**
  * tls_queue_push - hand finished records to TCP, as many as it takes
  * @q: the queue
- * @more: more will follow in this call: the last byte stays here, so that
- *	  TCP is told later where the data ends
+ * @how: and what will follow
  *
  * Socket lock held, in process context or softirq: does not sleep when
  * sk_allocation does not, and never waits for room. From TCP's callback
@@ -263,11 +262,12 @@ static void queue_taken(struct tls_queue *q, size_t n)
  * callback, or our timer, goes on when it is not; -EPIPE when nothing can be
  * sent any more: why is in sk_err, until it is told.
  */
-int tls_queue_push(struct tls_queue *q, bool more)
+int tls_queue_push(struct tls_queue *q, enum tls_push how)
 {
+	const bool keep = how == TLS_PUSH_SOME;
 	struct msghdr msg = {
 		.msg_flags = MSG_SPLICE_PAGES | MSG_DONTWAIT | MSG_NOSIGNAL |
-			     (more ? MSG_MORE : 0) |
+			     (how == TLS_PUSH_ALL ? 0 : MSG_MORE) |
 			     (q->shared ? 0 : MSG_NO_SHARED_FRAGS),
 	};
 	struct sock *sk = q->sk;
@@ -277,8 +277,8 @@ int tls_queue_push(struct tls_queue *q, bool more)
 	if (q->pushing)
 		return q->bytes ? -EAGAIN : 0;
 	q->pushing = true;
-	while (q->bytes > more) {
-		size_t n = q->flip ?: q->bytes - more;
+	while (q->bytes > keep) {
+		size_t n = q->flip ?: q->bytes - keep;
 
 		/* TCP would take the error, and there is nobody to tell. */
 		ret = -EPIPE;
@@ -336,7 +336,7 @@ int tls_queue_force(struct tls_queue *q)
 
 	WRITE_ONCE(tp->notsent_lowat, UINT_MAX);
 	WRITE_ONCE(sk->sk_sndbuf, INT_MAX / 2);
-	ret = tls_queue_push(q, false);
+	ret = tls_queue_push(q, TLS_PUSH_ALL);
 	/*
 	 * TCP's memory in all may be used up. Then it gives a socket one more
 	 * segment when that segment is what fills the socket's own buffer.
@@ -346,7 +346,7 @@ int tls_queue_force(struct tls_queue *q)
 		if (ret != -EAGAIN)
 			break;
 		WRITE_ONCE(sk->sk_sndbuf, sk->sk_wmem_queued + 1);
-		ret = tls_queue_push(q, false);
+		ret = tls_queue_push(q, TLS_PUSH_ALL);
 	} while (q->bytes < before);
 	WRITE_ONCE(sk->sk_sndbuf, sndbuf);
 	WRITE_ONCE(tp->notsent_lowat, lowat);
@@ -377,7 +377,7 @@ void tls_queue_purge(struct tls_queue *q)
  * @q: the queue
  * @skip: bytes of the record to leave out
  * @len: bytes to map; the record has that many
- * @sg: at least TLS_RECORD_PIECES entries
+ * @sg: at least TLS_RECORD_PIECES entries; they need not be initialized
  *
  * Return: the number of entries; the end is not marked.
  */
@@ -395,6 +395,7 @@ size_t tls_queue_map(const struct tls_queue *q, size_t skip, size_t len,
 			continue;
 		}
 		n = min_t(size_t, len, bv->bv_len - skip);
+		tls_sg_clear(&sg[nents], 1);
 		sg_set_page(&sg[nents++], bv->bv_page, n, bv->bv_offset + skip);
 		skip = 0;
 		len -= n;

@@ -117,7 +117,7 @@ EXPORT_SYMBOL_IF_KUNIT(tls_strp_copy);
  * @strp: the parser
  * @offset: where in the record
  * @len: how many bytes
- * @sg: entries; the last one of the table is marked as its end
+ * @sg: entries, not initialized
  * @nents: how many entries there are
  *
  * Socket lock held, and for as long as @sg is used; any context.
@@ -133,14 +133,20 @@ int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
 	bool there = cursor_seek(strp, &c, offset);
 	int used = 0;
 
+	/* The table ends here, for those who fill it. */
+	sg[nents - 1].page_link = SG_END;
 	while (there && len) {
 		unsigned int n = min(len, c.skb->len - c.offset);
+		int most = nents - 1 - used;
 		int ret;
 
 		if (used == nents)
 			return -EMSGSIZE;
 		if (!skb_frags_readable(c.skb))
 			return -EFAULT;
+		if (!skb_has_frag_list(c.skb))
+			most = min(most, skb_shinfo(c.skb)->nr_frags + 1);
+		tls_sg_clear(sg + used, most);
 		ret = skb_to_sgvec_nomark(c.skb, sg + used, c.offset, n);
 		if (ret < 0)
 			return ret;
@@ -276,13 +282,23 @@ int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
 	int err;
 
 	if (!strp->held) {
-		if (queued(sk) < TLS_HEADER_SIZE ||
-		    tls_strp_copy(strp, 0, header, sizeof(header)))
-			return 0;
-		err = tls_record_parse(f, header, rec);
-		if (err)
-			return err;
-		if (queued(sk) >= rec->full_len)
+		unsigned int have = queued(sk);
+
+		if (strp->head_known &&
+		    strp->head_seq == tcp_sk(sk)->copied_seq) {
+			*rec = strp->head;
+		} else {
+			if (have < TLS_HEADER_SIZE ||
+			    tls_strp_copy(strp, 0, header, sizeof(header)))
+				return 0;
+			err = tls_record_parse(f, header, rec);
+			if (err)
+				return err;
+			strp->head = *rec;
+			strp->head_seq = tcp_sk(sk)->copied_seq;
+			strp->head_known = true;
+		}
+		if (have >= rec->full_len)
 			return 1;
 		/* Does TCP have room for the rest? */
 		if (likely(!tcp_epollin_ready(sk, INT_MAX)))

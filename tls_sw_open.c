@@ -5,7 +5,8 @@
  * A record is decrypted from where TCP queued it, while the socket lock is
  * held: straight into the caller's buffer when all of it fits there, else into
  * new memory that waits in @ready until it has been read. What was received is
- * never written, as others may share its pages.
+ * never written, as others may share its pages. A small record goes through one
+ * piece of memory to the caller: that costs less than finding its pages.
  *
  * TLS 1.3 hides the content type and padding behind the ciphertext. So for a
  * record that could go straight to the caller, unpadded data is predicted. A
@@ -47,7 +48,8 @@ static enum tls_counter open_fault(const struct tls_framing *f, int err)
  * The device has decrypted the record at the head of the stream, and found it
  * authentic: its text only needs to be copied.
  */
-static int rx_copy(struct sock *sk, struct tls_sw_rx *rx, int nents)
+static int rx_copy(struct sock *sk, struct tls_sw_rx *rx,
+		   struct scatterlist *dst, int nents)
 {
 	struct tls_framing *f = &rx->key->framing;
 	unsigned int at = f->prepend;
@@ -56,8 +58,7 @@ static int rx_copy(struct sock *sk, struct tls_sw_rx *rx, int nents)
 
 	if (unlikely(f->exhausted))
 		return tls_rx_fail(sk, rx, TLS_ABORT_SEQUENCE, -EBADMSG);
-	sg_miter_start(&to, rx->dst + 1, nents + (f->tail ? 1 : 0),
-		       SG_MITER_TO_SG);
+	sg_miter_start(&to, dst + 1, nents, SG_MITER_TO_SG);
 	while (!err && sg_miter_next(&to)) {
 		err = tls_strp_copy(&rx->strp, at, to.addr, to.length);
 		at += to.length;
@@ -78,6 +79,7 @@ static int rx_restore(struct sock *sk, struct tls_sw_rx *rx,
 {
 	unsigned int skip = rx->key->framing.prepend;
 	struct tls_key *key = rx->old_key ?: rx->key;
+	struct scatterlist src[1 + TLS_RX_PIECES] __uninitialized;
 	struct scatterlist dst[2];
 	int used, err;
 	u8 *buf;
@@ -92,15 +94,14 @@ static int rx_restore(struct sock *sk, struct tls_sw_rx *rx,
 		return -ENOMEM;
 	sg_init_table(dst, ARRAY_SIZE(dst));
 	sg_set_buf(&dst[1], buf, rec->text_len + TLS_TAG_SIZE);
-	used = tls_strp_map(&rx->strp, skip, rec->text_len, rx->src + 1,
+	tls_sg_clear(src, 1);
+	used = tls_strp_map(&rx->strp, skip, rec->text_len, src + 1,
 			    TLS_RX_PIECES);
 	err = used < 0 ? used : 0;
 	if (!err) {
-		sg_mark_end(&rx->src[used]);
-		err = tls_key_again(key, rx->src, dst, rec, explicit_nonce,
+		sg_mark_end(&src[used]);
+		err = tls_key_again(key, src, dst, rec, explicit_nonce,
 				    sk->sk_allocation);
-		if (used != TLS_RX_PIECES)
-			sg_unmark_end(&rx->src[used]);
 	}
 	if (!err)
 		tls_strp_restore(&rx->strp, buf, skip, rec->text_len);
@@ -134,15 +135,17 @@ static int rx_from_device(struct sock *sk, struct tls_sw_rx *rx,
 
 /*
  * Decrypt the record at the head of the stream. Entries 1 to @nents of @dst
- * are set to receive its text, but for TLS 1.3's last byte.
+ * are set to receive its text, entry 0 is free.
  *
  * Return: 0; -EBADMSG, and the direction has failed; -ENOMEM, and the record
  * can be tried again.
  */
 static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
-		   const struct tls_record *rec, int nents)
+		   const struct tls_record *rec, struct scatterlist *dst,
+		   int nents)
 {
 	const struct tls_framing *f = &rx->key->framing;
+	struct scatterlist src[1 + TLS_RX_PIECES] __uninitialized;
 	unsigned int skip = f->prepend;
 	unsigned int len = rec->full_len - skip;
 	u8 explicit_nonce[TLS_EXPLICIT_NONCE_SIZE];
@@ -153,38 +156,31 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 			  skip - TLS_HEADER_SIZE))
 		return tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED, -EBADMSG);
 
-	if (f->tail)
-		sg_set_buf(&rx->dst[nents + 1], &rx->tail, 1);
+	sg_mark_end(&dst[nents]);
 	if (rx->device) {
 		err = rx_from_device(sk, rx, rec, explicit_nonce);
 		if (err > 0)
-			return rx_copy(sk, rx, nents);
+			return rx_copy(sk, rx, dst, nents);
 		if (err)
 			return err == -ENOMEM ? err :
 			       tls_rx_fail(sk, rx, TLS_ABORT_CIPHER, -EBADMSG);
 	}
 
-	used = tls_strp_map(&rx->strp, skip, len, rx->src + 1, TLS_RX_PIECES);
+	tls_sg_clear(src, 1);
+	used = tls_strp_map(&rx->strp, skip, len, src + 1, TLS_RX_PIECES);
 	if (used == -EMSGSIZE) {
 		err = tls_strp_hold(&rx->strp, rec, sk->sk_allocation);
 		if (err)
 			return err;
-		used = tls_strp_map(&rx->strp, skip, len, rx->src + 1,
+		used = tls_strp_map(&rx->strp, skip, len, src + 1,
 				    TLS_RX_PIECES);
 	}
 	if (used < 0)
 		return tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED, -EBADMSG);
 
-	if (f->tail)
-		nents++;
-	sg_mark_end(&rx->src[used]);
-	sg_mark_end(&rx->dst[nents]);
-	err = tls_key_open(rx->key, rx->src, rx->dst, rec, explicit_nonce,
+	sg_mark_end(&src[used]);
+	err = tls_key_open(rx->key, src, dst, rec, explicit_nonce,
 			   sk->sk_allocation);
-	sg_unmark_end(&rx->dst[nents]);
-	if (used != TLS_RX_PIECES)
-		sg_unmark_end(&rx->src[used]);
-
 	if (!err || err == -ENOMEM)
 		return err;
 	tls_count(sk, TLS_DECRYPT_ERROR, 1);
@@ -309,6 +305,44 @@ static bool rx_has_key_update(struct tls_sw_rx *rx, const struct sk_buff *skb)
 	return false;
 }
 
+/* A decrypted record has been taken from the stream: it goes behind @ready. */
+static void rx_add(struct sock *sk, struct tls_sw_rx *rx, struct sk_buff *skb)
+{
+	if (rx->key->framing.version == TLS_1_3_VERSION &&
+	    rx_msg(skb)->type == TLS_RECORD_TYPE_HANDSHAKE &&
+	    rx_has_key_update(rx, skb)) {
+		tls_count(sk, TLS_RX_REKEY_RECEIVED, 1);
+		rx->key_update = true;
+	}
+	rx_ready_add(sk, rx, skb);
+}
+
+/* Pages for @len bytes of text; a small record shares one with others. */
+static struct sk_buff *rx_alloc(struct sock *sk, unsigned int len)
+{
+	struct page_frag *pfrag = sk_page_frag(sk);
+	struct sk_buff *skb;
+	int err;
+
+	if (!len || len > TLS_SMALL_RECORD ||
+	    !skb_page_frag_refill(len, pfrag, sk->sk_allocation)) {
+		skb = alloc_skb_with_frags(0, len, PAGE_ALLOC_COSTLY_ORDER,
+					   &err, sk->sk_allocation);
+		if (skb) {
+			skb->len = len;
+			skb->data_len = len;
+		}
+		return skb;
+	}
+	skb = alloc_skb(0, sk->sk_allocation);
+	if (!skb)
+		return NULL;
+	get_page(pfrag->page);
+	skb_add_rx_frag(skb, 0, pfrag->page, pfrag->offset, len, len);
+	pfrag->offset += len;
+	return skb;
+}
+
 /*
  * Decrypt the record at the head of the stream into memory, behind @ready.
  * Data that is empty does not go there: there is nothing to read.
@@ -320,25 +354,26 @@ int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 {
 	const struct tls_framing *f = &rx->key->framing;
 	unsigned int len = rec->text_len - f->tail;
+	struct scatterlist dst[TLS_RX_DST] __uninitialized;
 	struct sk_buff *skb;
 	int err, i;
 
-	skb = alloc_skb_with_frags(0, len, PAGE_ALLOC_COSTLY_ORDER, &err,
-				   sk->sk_allocation);
+	skb = rx_alloc(sk, len);
 	if (!skb)
 		return -ENOMEM;
-	skb->len = len;
-	skb->data_len = len;
 	rx_msg(skb)->offset = 0;
 	rx_msg(skb)->type = rec->type;
+	tls_sg_clear(dst, ARRAY_SIZE(dst));
 	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
 		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
 
-		sg_set_page(&rx->dst[1 + i], skb_frag_page(frag),
+		sg_set_page(&dst[1 + i], skb_frag_page(frag),
 			    skb_frag_size(frag), skb_frag_off(frag));
 	}
+	if (f->tail)
+		sg_set_buf(&dst[1 + i++], &rx->tail, 1);
 
-	err = rx_open(sk, rx, rec, i);
+	err = rx_open(sk, rx, rec, dst, i);
 	if (!err && f->tail) {
 		err = rx_inner_type(rx, skb);
 		if (err)
@@ -354,14 +389,88 @@ int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 		return 1;
 	}
 
-	if (f->version == TLS_1_3_VERSION &&
-	    rx_msg(skb)->type == TLS_RECORD_TYPE_HANDSHAKE &&
-	    rx_has_key_update(rx, skb)) {
-		tls_count(sk, TLS_RX_REKEY_RECEIVED, 1);
-		rx->key_update = true;
-	}
-	rx_ready_add(sk, rx, skb);
+	rx_add(sk, rx, skb);
 	return 0;
+}
+
+/*
+ * Does this record cost less when it is decrypted into memory in one piece, and
+ * copied to the caller? Who has asked for the other way (TLS_RX_EXPECT_NO_PAD)
+ * gets it.
+ */
+bool tls_rx_is_small(const struct sock *sk, const struct tls_sw_rx *rx,
+		     const struct tls_record *rec, const struct iov_iter *to)
+{
+	unsigned int len = rec->text_len - rx->key->framing.tail;
+
+	return len && len <= TLS_SMALL_RECORD && len <= iov_iter_count(to) &&
+	       rec->type == TLS_RECORD_TYPE_DATA &&
+	       !tls_get_ctx(sk)->rx_no_pad;
+}
+
+/*
+ * Decrypt the small record at the head of the stream, and copy it to the caller
+ * if it is data. If not, or if the caller's memory cannot be written, it goes
+ * behind @ready.
+ *
+ * Return: bytes delivered; 0 when it is behind @ready, or was empty; or an error.
+ */
+ssize_t tls_rx_take_small(struct sock *sk, struct tls_sw_rx *rx,
+			  const struct tls_record *rec, struct iov_iter *to,
+			  unsigned int *empty)
+{
+	struct tls_framing *f = &rx->key->framing;
+	const struct tls_framing before = *f;
+	unsigned int len = rec->text_len;
+	struct scatterlist dst[2] __uninitialized;
+	struct sk_buff *skb;
+	u8 type = rec->type;
+	ssize_t ret;
+	size_t n;
+	u8 *text;
+
+	text = kmalloc(len, sk->sk_allocation);
+	if (!text)
+		return -ENOMEM;
+	tls_sg_clear(dst, ARRAY_SIZE(dst));
+	sg_set_buf(&dst[1], text, len);
+	ret = rx_open(sk, rx, rec, dst, 1);
+	if (ret)
+		goto out;
+	if (f->tail) {
+		len = tls_padding_skip(text, len);
+		if (!len) {
+			ret = tls_rx_fail(sk, rx, TLS_ABORT_PADDING, -EBADMSG);
+			goto out;
+		}
+		type = text[--len];
+	}
+	if (type == TLS_RECORD_TYPE_DATA) {
+		n = copy_to_iter(text, len, to);
+		if (n == len) {
+			rx_done(sk, rx, rec, type, len);
+			*empty += !len;
+			ret = len;
+			goto out;
+		}
+		iov_iter_revert(to, n);
+	}
+
+	skb = alloc_skb(len, sk->sk_allocation);
+	if (!skb) {
+		/* It is still there, and opened again another time. */
+		*f = before;
+		ret = -ENOMEM;
+		goto out;
+	}
+	skb_put_data(skb, text, len);
+	rx_msg(skb)->offset = 0;
+	rx_msg(skb)->type = type;
+	rx_done(sk, rx, rec, type, len);
+	rx_add(sk, rx, skb);
+out:
+	kfree(text);
+	return ret;
 }
 
 /* Would this record, if it is what we expect, go straight to the caller? */
@@ -423,11 +532,13 @@ ssize_t tls_rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 {
 	const struct tls_framing *f = &rx->key->framing;
 	unsigned int len = rec->text_len - f->tail;
-	struct page *pages[TLS_DIRECT_PAGES];
+	struct page *pages[TLS_DIRECT_PAGES] __uninitialized;
+	struct scatterlist dst[TLS_RX_DST] __uninitialized;
 	unsigned int got = 0;
 	int n = 0, err = -EFAULT;
 	bool predicted = true;
 
+	tls_sg_clear(dst, ARRAY_SIZE(dst));
 	while (got < len && n < TLS_DIRECT_PAGES) {
 		struct page **some = pages + n;
 		size_t offset, left;
@@ -441,7 +552,7 @@ ssize_t tls_rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 		for (left = ret; left; offset = 0) {
 			size_t part = min(left, PAGE_SIZE - offset);
 
-			sg_set_page(&rx->dst[1 + n], pages[n], part, offset);
+			sg_set_page(&dst[1 + n], pages[n], part, offset);
 			n++;
 			left -= part;
 		}
@@ -450,7 +561,9 @@ ssize_t tls_rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 	if (got == len) {
 		struct tls_framing before = *f;
 
-		err = rx_open(sk, rx, rec, n);
+		if (f->tail)
+			sg_set_buf(&dst[1 + n], &rx->tail, 1);
+		err = rx_open(sk, rx, rec, dst, n + f->tail);
 		if (!err) {
 			predicted = rx_predicted(sk, rx, rec);
 			if (!predicted)

@@ -66,6 +66,11 @@ static void tls_data_ready(struct sock *sk)
 		return;
 	rx = sw_rx(ctx->priv_ctx_rx);
 
+	/* What was announced before has not been read: there is more of it. */
+	if (rx->readable) {
+		rx->data_ready(sk);
+		return;
+	}
 	ret = rx_next(sk, rx, &rec, GFP_ATOMIC);
 	if (!ret || ret == -EKEYEXPIRED)
 		return;
@@ -361,9 +366,17 @@ static int rx_step(struct sock *sk, struct tls_sw_rx *rx, struct rx_call *call,
 		return 1;
 
 	if (!(flags & (MSG_PEEK | MSG_TRUNC)) &&
-	    (call->type < 0 || call->type == TLS_RECORD_TYPE_DATA) &&
-	    tls_rx_is_direct(sk, rx, &rec, &call->msg->msg_iter)) {
-		n = tls_rx_take_direct(sk, rx, &rec, &call->msg->msg_iter);
+	    (call->type < 0 || call->type == TLS_RECORD_TYPE_DATA)) {
+		struct iov_iter *to = &call->msg->msg_iter;
+
+		n = 0;
+		if (tls_rx_is_small(sk, rx, &rec, to)) {
+			n = tls_rx_take_small(sk, rx, &rec, to, &call->empty);
+			if (!n)
+				return 1;
+		} else if (tls_rx_is_direct(sk, rx, &rec, to)) {
+			n = tls_rx_take_direct(sk, rx, &rec, to);
+		}
 		if (n < 0)
 			return n;
 		if (n) {
@@ -593,8 +606,5 @@ struct tls_rx *tls_sw_rx_new(struct sock *sk, struct tls_key *key)
 	rx->strp.sk = sk;
 	rx->backoff = TLS_BACKOFF_MIN;
 	__skb_queue_head_init(&rx->ready);
-	sg_init_table(rx->src, ARRAY_SIZE(rx->src));
-	sg_init_table(rx->dst, ARRAY_SIZE(rx->dst));
-	sg_unmark_end(&rx->dst[ARRAY_SIZE(rx->dst) - 1]);
 	return &rx->rx;
 }

@@ -13,6 +13,10 @@
 #define TLS_RX_PIECES		(MAX_SKB_FRAGS + 7)
 /* Pages of the caller that one record is decrypted into. */
 #define TLS_DIRECT_PAGES	8
+/* Entries of the additional data, the text, and TLS 1.3's last byte. */
+#define TLS_RX_DST		(1 + TLS_DIRECT_PAGES + 1)
+/* Up to here, copying costs less than taking hold of the caller's pages. */
+#define TLS_SMALL_RECORD	SZ_4K
 
 /* Of a handshake message: its type, 24 bits of length (RFC 8446, 4). */
 #define TLS_HANDSHAKE_HEADER_SIZE	4
@@ -47,8 +51,6 @@
  * @backoff: what @skip becomes at the next miss
  * @streak: predictions that came true since the last miss
  * @tail: the last byte of TLS 1.3's inner plaintext
- * @src: what the cipher reads: additional data, the record in TCP's queue
- * @dst: what it writes: additional data, text, @tail
  */
 struct tls_sw_rx {
 	struct tls_rx rx;
@@ -75,8 +77,6 @@ struct tls_sw_rx {
 	u16 backoff;
 	u16 streak;
 	u8 tail;
-	struct scatterlist src[1 + TLS_RX_PIECES];
-	struct scatterlist dst[1 + TLS_DIRECT_PAGES + 1];
 };
 
 /**
@@ -115,6 +115,11 @@ bool tls_rx_is_direct(struct sock *sk, struct tls_sw_rx *rx,
 		      const struct tls_record *rec, const struct iov_iter *to);
 ssize_t tls_rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 			   const struct tls_record *rec, struct iov_iter *to);
+bool tls_rx_is_small(const struct sock *sk, const struct tls_sw_rx *rx,
+		     const struct tls_record *rec, const struct iov_iter *to);
+ssize_t tls_rx_take_small(struct sock *sk, struct tls_sw_rx *rx,
+			  const struct tls_record *rec, struct iov_iter *to,
+			  unsigned int *empty);
 void tls_rx_ready_drop(struct sock *sk, struct tls_sw_rx *rx,
 		       struct sk_buff *skb);
 

@@ -25,8 +25,12 @@
 			 MSG_BATCH | MSG_CMSG_COMPAT | MSG_SPLICE_PAGES | \
 			 MSG_SENDPAGE_NOPOLICY)
 
-/* Below this, copying costs less than taking hold of the caller's pages. */
-#define TLS_IN_PLACE_MIN	SZ_4K
+/*
+ * Below this, copying costs less than taking hold of the caller's pages, and
+ * than another piece for the cipher when they are held already.
+ */
+#define TLS_IN_PLACE_MIN	(SZ_4K + 1)
+#define TLS_SPLICED_MIN		SZ_4K
 
 /**
  * struct tls_sw_tx - all that sending owns
@@ -42,8 +46,6 @@
  * @room: bytes of plaintext that it may hold
  * @tail: TLS 1.3's inner type, for a record that is read in place
  * @queue: finished records, and the room of the open one
- * @src: what the cipher reads, when it is not what it writes
- * @dst: what the cipher writes
  */
 struct tls_sw_tx {
 	struct tls_tx tx;
@@ -58,8 +60,6 @@ struct tls_sw_tx {
 	u16 room;
 	u8 tail;
 	struct tls_queue queue;
-	struct scatterlist src[1 + TLS_IN_PLACE_PAGES + 1];
-	struct scatterlist dst[1 + TLS_RECORD_PIECES];
 };
 
 static struct tls_sw_tx *sw_tx(const struct tls_tx *tx)
@@ -85,12 +85,12 @@ static int tx_fail(struct sock *sk, struct tls_sw_tx *tx,
  * Where the open record's plaintext has its byte number @at, and how many
  * follow it there in one piece.
  */
-static u8 *tx_room(struct tls_sw_tx *tx, size_t at, size_t *run)
+static inline u8 *tx_room(struct tls_sw_tx *tx, size_t at, size_t *run)
 {
 	struct bio_vec *bv = &tx->queue.vec[tx->queue.sealed];
 
 	at += tx->key->framing.prepend;
-	for (; at >= bv->bv_len; bv++)
+	for (; unlikely(at >= bv->bv_len); bv++)
 		at -= bv->bv_len;
 	*run = bv->bv_len - at;
 	return bvec_virt(bv) + at;
@@ -138,7 +138,7 @@ static int tx_seal(struct sock *sk, struct tls_sw_tx *tx,
 {
 	const struct tls_framing *f = &tx->key->framing;
 	struct bio_vec *first = &tx->queue.vec[tx->queue.sealed];
-	struct scatterlist *end;
+	struct scatterlist dst[1 + TLS_RECORD_PIECES] __uninitialized;
 	size_t nents;
 	int err;
 
@@ -149,13 +149,12 @@ static int tx_seal(struct sock *sk, struct tls_sw_tx *tx,
 
 	/* The room begins with a piece that is longer than any header. */
 	tls_record_header(f, type, text_len, bvec_virt(first));
+	tls_sg_clear(dst, 1);
 	nents = tls_queue_map(&tx->queue, f->prepend, text_len + TLS_TAG_SIZE,
-			      tx->dst + 1);
-	end = &tx->dst[nents];
-	sg_mark_end(end);
-	err = tls_key_seal(tx->key, src ?: tx->dst, tx->dst, type, text_len,
+			      dst + 1);
+	sg_mark_end(&dst[nents]);
+	err = tls_key_seal(tx->key, src ?: dst, dst, type, text_len,
 			   sk->sk_allocation);
-	sg_unmark_end(end);
 	if (unlikely(err))
 		return tx_fail(sk, tx, TLS_ABORT_CIPHER, err);
 
@@ -229,8 +228,9 @@ static ssize_t tx_send_in_place(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 				struct iov_iter *from, size_t len)
 {
 	const struct tls_framing *f = &tx->key->framing;
-	struct page *pages[TLS_IN_PLACE_PAGES];
-	struct scatterlist *sg = tx->src + 1;
+	struct scatterlist src[1 + TLS_IN_PLACE_PAGES + 1] __uninitialized;
+	struct page *pages[TLS_IN_PLACE_PAGES] __uninitialized;
+	struct scatterlist *sg = src + 1;
 	size_t got = 0;
 	int n = 0;
 	int err;
@@ -239,6 +239,7 @@ static ssize_t tx_send_in_place(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	if (err)
 		return err;
 
+	tls_sg_clear(src, ARRAY_SIZE(src));
 	while (got < len) {
 		struct page **some = pages + n;
 		size_t offset, left;
@@ -271,8 +272,7 @@ static ssize_t tx_send_in_place(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 		sg_set_buf(sg++, &tx->tail, 1);
 	}
 	sg_mark_end(sg - 1);
-	err = tx_seal(sk, tx, tx->src, type, len + f->tail);
-	sg_unmark_end(sg - 1);
+	err = tx_seal(sk, tx, src, type, len + f->tail);
 	unpin(from, pages, n);
 	return err ?: len;
 }
@@ -347,7 +347,7 @@ static int tx_ready(struct sock *sk, struct tls_sw_tx *tx, long *timeo)
 		return tx->err;
 	if (tx_has_room(sk, q))
 		return 1;
-	err = tls_queue_push(q, true);
+	err = tls_queue_push(q, TLS_PUSH_SOME);
 	if (err && err != -EAGAIN)
 		return err;
 	if (tx_has_room(sk, q))
@@ -417,7 +417,9 @@ static ssize_t tx_step(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 			return ret;
 		tx->to_device = ret;
 
-		if (n >= TLS_IN_PLACE_MIN && (n == most || !more)) {
+		if (n >= (msg->msg_flags & MSG_SPLICE_PAGES ?
+			  TLS_SPLICED_MIN : TLS_IN_PLACE_MIN) &&
+		    (n == most || !more)) {
 			ret = 0;
 			if (!tx->to_device)
 				ret = tx_send_in_place(sk, tx, type,
@@ -494,7 +496,8 @@ static int sw_sendmsg(struct sock *sk, struct tls_tx *base,
 			return err;
 	}
 	if (tx->queue.bytes) {
-		int err = tls_queue_push(&tx->queue, false);
+		int err = tls_queue_push(&tx->queue, more ? TLS_PUSH_MORE :
+							    TLS_PUSH_ALL);
 
 		/*
 		 * A call takes no record when TCP has no room, so no more than
@@ -518,7 +521,7 @@ static void sw_splice_eof(struct sock *sk, struct tls_tx *base)
 
 	if (tx->err || (tx->open && tx_close_record(sk, tx)))
 		return;
-	tls_queue_push(&tx->queue, false);
+	tls_queue_push(&tx->queue, TLS_PUSH_ALL);
 }
 
 static int sw_end(struct sock *sk, struct tls_tx *base)
@@ -546,7 +549,7 @@ static bool sw_write_space(struct sock *sk, struct tls_tx *base)
 	/* The interrupted task's page fragment is not ours to use. */
 	sk->sk_use_task_frag = false;
 	sk->sk_allocation = GFP_ATOMIC;
-	err = tls_queue_push(&tx->queue, false);
+	err = tls_queue_push(&tx->queue, TLS_PUSH_ALL);
 	sk->sk_allocation = gfp;
 	sk->sk_use_task_frag = use_task_frag;
 	return err != -EAGAIN;
@@ -579,7 +582,7 @@ static int sw_rekey(struct sock *sk, struct tls_tx *base, struct tls_key *key)
 	tx->key = key;
 	if (tx->device)
 		tls_device_tx_rekey(sk, tx->device, key);
-	tls_queue_push(&tx->queue, false);
+	tls_queue_push(&tx->queue, TLS_PUSH_ALL);
 	return 0;
 }
 
@@ -627,9 +630,5 @@ struct tls_tx *tls_sw_tx_new(struct sock *sk, struct tls_key *key)
 	tx->tx.mode = tx->device ? TLS_HW : TLS_SW;
 	tx->key = key;
 	tls_queue_init(sk, &tx->queue);
-	sg_init_table(tx->src, ARRAY_SIZE(tx->src));
-	sg_unmark_end(&tx->src[ARRAY_SIZE(tx->src) - 1]);
-	sg_init_table(tx->dst, ARRAY_SIZE(tx->dst));
-	sg_unmark_end(&tx->dst[ARRAY_SIZE(tx->dst) - 1]);
 	return &tx->tx;
 }

@@ -1204,8 +1204,9 @@ TEST_WIRE(many_connections_over_a_failing_device)
 	ASSERT_EQ(0, knob(n->na, "table_size", "11"));
 	for (round = 0; round < 2; round++) {
 		ASSERT_EQ(0, knob(n->na, "tx_fallback", round ? "1" : "0"));
-		for (i = 0; i < MANY; i++) {
+		for (i = 0; i < MANY; i++)
 			ASSERT_EQ(0, tls_join(n, &a[i], &b[i]));
+		for (i = 0; i < MANY; i++) {
 			pid[i] = fork();
 			if (!pid[i]) {
 				pid_t peer = fork();

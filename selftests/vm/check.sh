@@ -175,8 +175,10 @@ check_overlay() {
 		printf '%s\n' "CONFIG_TLS=$kind" "CONFIG_TLS_KUNIT_TEST=$kind" \
 			>>"$out-$kind/wanted.config"
 		# One of the two with offload to devices, the other without.
-		[ $kind = y ] || echo CONFIG_TLS_DEVICE=y \
-			>>"$out-$kind/wanted.config"
+		[ $kind = y ] || {
+			echo CONFIG_TLS_DEVICE=y
+			cat "$VM_DIR/overlay.config"
+		} >>"$out-$kind/wanted.config"
 		(quietly "building the networking of that tree with TLS=$kind" \
 			"$BUILD/log/overlay-$kind" \
 			overlay_build "$tree" "$out-$kind") || status=1
