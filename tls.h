@@ -205,6 +205,7 @@ static inline void tls_sg_clear(struct scatterlist *sg, unsigned int n)
  * struct tls_queue - records on their way to TCP, the open one last
  * @sk: the socket
  * @retry: asks TCP again when no acknowledgment will; holds the socket
+ * @retried: it has been started
  * @vec: pieces of pages; each holds a reference to its page
  * @first: index of the first piece that TCP has not taken whole
  * @sealed: vec[first] up to here are encrypted records
@@ -225,6 +226,7 @@ struct tls_queue {
 	bool pushing;
 	bool device;
 	bool shared;
+	bool retried;
 	size_t bytes;
 	size_t flip;
 };

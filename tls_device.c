@@ -236,11 +236,12 @@ static void tie_put(struct tls_device *d)
 {
 	unsigned long flags;
 
-	if (!refcount_dec_and_lock_irqsave(&d->refs, &tls_devices_lock, &flags))
-		return;
-	list_del(&d->list);
-	/* Whoever does not find it in the list can wait for its work. */
-	queue_work(tls_device_wq, &d->work);
+	spin_lock_irqsave(&tls_devices_lock, flags);
+	if (refcount_dec_and_test(&d->refs)) {
+		list_del(&d->list);
+		/* Whoever finds it in no list can wait for its work. */
+		queue_work(tls_device_wq, &d->work);
+	}
 	spin_unlock_irqrestore(&tls_devices_lock, flags);
 }
 

@@ -303,8 +303,10 @@ int tls_queue_push(struct tls_queue *q, enum tls_push how)
 	q->pushing = false;
 
 	if (ret == -EAGAIN) {
-		if (tcp_rtx_and_write_queues_empty(sk))
+		if (tcp_rtx_and_write_queues_empty(sk)) {
+			q->retried = true;
 			sk_reset_timer(sk, &q->retry, jiffies + TLS_RETRY);
+		}
 	} else if (ret < 0) {
 		/* The connection failed while TCP was at it. */
 		if (ret != -EPIPE && !sk->sk_err)
@@ -361,7 +363,8 @@ int tls_queue_force(struct tls_queue *q)
  */
 void tls_queue_purge(struct tls_queue *q)
 {
-	sk_stop_timer_sync(q->sk, &q->retry);
+	if (q->retried)
+		sk_stop_timer_sync(q->sk, &q->retry);
 	while (q->end > q->first)
 		put_page(q->vec[--q->end].bv_page);
 	q->first = 0;

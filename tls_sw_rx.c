@@ -572,7 +572,7 @@ static void sw_free(struct sock *sk, struct tls_rx *base)
 		tls_device_rx_stop(sk, rx->device);
 	tls_key_free(rx->old_key);
 	tls_key_free(rx->key);
-	kfree_sensitive(rx);
+	kfree(rx);
 }
 
 static const struct tls_rx_ops tls_sw_rx_ops = {

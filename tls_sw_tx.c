@@ -531,7 +531,8 @@ static int sw_end(struct sock *sk, struct tls_tx *base)
 
 	if (tx->open && !tx->err)
 		tx_close_record(sk, tx);
-	err = tls_queue_force(&tx->queue) ?: tx->err;
+	err = tx->queue.bytes ? tls_queue_force(&tx->queue) : 0;
+	err = err ?: tx->err;
 	tx->ended = err != -EAGAIN;
 	return err;
 }
@@ -597,7 +598,7 @@ static void sw_free(struct sock *sk, struct tls_tx *base)
 
 	tls_queue_purge(&tx->queue);
 	tls_key_free(tx->key);
-	kfree_sensitive(tx);
+	kfree(tx);
 }
 
 static const struct tls_tx_ops tls_sw_tx_ops = {

@@ -3,7 +3,6 @@
  * What a call costs on a socket, with and without kernel TLS, over loopback.
  *
  *	bench tcp|tls quick|full
- *	bench now		nanoseconds of CLOCK_MONOTONIC, for scripts
  *
  * Every line of the output is one figure:
  *
@@ -839,11 +838,9 @@ int main(int argc, char *argv[])
 	bool tls = argc == 3 && !strcmp(argv[1], "tls");
 	bool quick = argc == 3 && !strcmp(argv[2], "quick");
 
-	if (argc == 2 && !strcmp(argv[1], "now"))
-		return printf("%llu\n", (unsigned long long)now()) < 0;
 	if (argc != 3 || (!tls && strcmp(argv[1], "tcp")) ||
 	    (!quick && strcmp(argv[2], "full")))
-		wrong("usage: bench tcp|tls quick|full, or bench now");
+		wrong("usage: bench tcp|tls quick|full");
 	prepare();
 	if (tls)
 		run_tls(quick);
