@@ -6,7 +6,8 @@ obj-$(CONFIG_TLS) += tls.o
 
 tls-y := tls_main.o tls_sw.o tls_sw_tx.o tls_sw_rx.o tls_sw_open.o \
 	 tls_strp.o tls_queue.o tls_record.o tls_proc.o trace.o
-tls-$(CONFIG_TLS_DEVICE) += tls_device.o tls_device_fallback.o
+tls-$(CONFIG_TLS_DEVICE) += tls_device.o tls_device_tx.o tls_device_rx.o \
+			    tls_device_fallback.o
 
 CFLAGS_trace.o := -I$(src)
 

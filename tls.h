@@ -344,7 +344,7 @@ int tls_key_open(struct tls_key *key, struct scatterlist *src,
 		 struct scatterlist *dst, const struct tls_record *rec,
 		 const u8 *explicit_nonce, gfp_t gfp);
 
-/* ---- tls_device.c, tls_device_fallback.c: NIC offload ---- */
+/* ---- tls_device*.c: NIC offload ---- */
 
 struct tls_device_tx;
 struct tls_device_rx;
