@@ -235,38 +235,38 @@ TEST_F(trace, record_received_tells_number_type_and_length)
 
 TEST_F(trace, decrypt_retry_tells_what_was_not_predicted)
 {
-	unsigned char rec[512];
+	/* Large enough that its type is predicted. */
+	static unsigned char rec[6000], text[6000];
+	const int len = 5000;
 	int one = 1, type;
-	char text[64];
-	size_t n = 0;
+	size_t n;
 
 	/* TLS 1.2 has nothing to predict. */
 	ASSERT_EQ(0, raw_pair(variant->version, TLS_CIPHER_AES_GCM_128,
 			      &self->a, &self->b));
 	ASSERT_EQ(0, ring_enable(&self->ring, "tls_decrypt_retry", true));
-	n += make_record(rec + n, variant->version, 0, TYPE_DATA, "hello", 5,
-			 0);
-	n += make_record(rec + n, variant->version, 1, TYPE_ALERT, "\1\0", 2,
-			 0);
+	n = make_record(rec, variant->version, 0, TYPE_DATA, text, len, 0);
 	ASSERT_EQ(n, send(self->a, rec, n, 0));
-	ASSERT_EQ(5, recv_type(self->b, &type, text, sizeof(text), 0));
-	ASSERT_EQ(2, recv_type(self->b, &type, text, sizeof(text), 0));
+	ASSERT_EQ(len, recv_type(self->b, &type, text, sizeof(text), 0));
+	n = make_record(rec, variant->version, 1, TYPE_ALERT, text, len, 0);
+	ASSERT_EQ(n, send(self->a, rec, n, 0));
+	ASSERT_EQ(len, recv_type(self->b, &type, text, sizeof(text), 0));
 	if (variant->version == TLS_1_2_VERSION) {
 		EXPECT_EQ(0, ring_read(&self->ring));
 		return;
 	}
 	ASSERT_EQ(1, ring_read(&self->ring));
 	EXPECT_EVENT(0, "tls_decrypt_retry", self->b, self->a,
-		     "seq=1 type=21 len=3");
+		     "seq=1 type=21 len=5001");
 
 	ASSERT_EQ(0, setsockopt(self->b, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &one,
 				sizeof(one)));
-	n = make_record(rec, variant->version, 2, TYPE_DATA, "hello", 5, 7);
+	n = make_record(rec, variant->version, 2, TYPE_DATA, text, len, 7);
 	ASSERT_EQ(n, send(self->a, rec, n, 0));
-	ASSERT_EQ(5, recv(self->b, text, sizeof(text), 0));
+	ASSERT_EQ(len, recv(self->b, text, sizeof(text), 0));
 	ASSERT_EQ(1, ring_read(&self->ring));
 	EXPECT_EVENT(0, "tls_decrypt_retry", self->b, self->a,
-		     "seq=2 type=0 len=13");
+		     "seq=2 type=0 len=5008");
 }
 
 TEST_F(trace, key_update_tells_direction_generation_number_and_result)
