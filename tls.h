@@ -273,6 +273,8 @@ enum tls_decrypted {
  * @head: what the header at @head_seq says, once it was looked at
  * @head_seq: TCP sequence number of that header
  * @head_known: it was
+ * @start: bytes of a header that TCP could not hold whole
+ * @start_len: how many of them there are, while nothing is held
  * @held: bytes of a record that TCP could not hold whole, or NULL
  * @held_len: how many of them there are
  * @held_rec: what the header of the record in @held says
@@ -287,6 +289,8 @@ struct tls_strp {
 	struct tls_record head;
 	bool head_known;
 	u32 head_seq;
+	u8 start[TLS_HEADER_SIZE];
+	u8 start_len;
 	struct sk_buff *held;
 	unsigned int held_len;
 	struct tls_record held_rec;

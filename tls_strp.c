@@ -9,7 +9,8 @@
  * stops where the queue does.
  *
  * One case needs memory of its own: a record that is larger than what TCP may
- * hold. Its bytes move to @held as they come.
+ * hold. Its bytes move to @held as they come. When TCP has room for little, a
+ * few bytes of a header may fill it too: they move to @start.
  */
 
 #include <linux/bitmap.h>
@@ -255,11 +256,37 @@ int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,
 	strp->held->len = rec->full_len;
 	strp->held->data_len = rec->full_len;
 	strp->held_rec = *rec;
-	strp->held_len = 0;
+	strp->held_len = strp->start_len;
+	strp->start_len = 0;
+	skb_store_bits(strp->held, 0, strp->start, strp->held_len);
 	held_fill(strp);
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(tls_strp_hold);
+
+/*
+ * TCP has no room for the rest of a header: take what is there of it.
+ *
+ * Return: 1 when the record's header is known, and the record is held; else as
+ * tls_strp_next().
+ */
+static int start_fill(struct tls_strp *strp, const struct tls_framing *f,
+		      struct tls_record *rec, gfp_t gfp)
+{
+	unsigned int n = min_t(unsigned int, queued(strp->sk),
+			       TLS_HEADER_SIZE - strp->start_len);
+
+	if (n) {
+		if (tls_strp_copy(strp, 0, strp->start + strp->start_len, n))
+			return 0;
+		strp->start_len += n;
+		strp_read(strp->sk, n);
+	}
+	if (strp->start_len < TLS_HEADER_SIZE)
+		return 0;
+	return tls_record_parse(f, strp->start, rec) ?:
+	       tls_strp_hold(strp, rec, gfp) ?: 1;
+}
 
 /**
  * tls_strp_next - find the record at the head of the stream
@@ -281,15 +308,21 @@ int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
 	struct sock *sk = strp->sk;
 	int err;
 
-	if (!strp->held) {
+	if (!strp->held && strp->start_len) {
+		err = start_fill(strp, f, rec, gfp);
+		if (err <= 0)
+			return err;
+	} else if (!strp->held) {
 		unsigned int have = queued(sk);
 
 		if (strp->head_known &&
 		    strp->head_seq == tcp_sk(sk)->copied_seq) {
 			*rec = strp->head;
 		} else {
-			if (have < TLS_HEADER_SIZE ||
-			    tls_strp_copy(strp, 0, header, sizeof(header)))
+			if (have < TLS_HEADER_SIZE)
+				return have && tcp_epollin_ready(sk, INT_MAX) ?
+				       start_fill(strp, f, rec, gfp) : 0;
+			if (tls_strp_copy(strp, 0, header, sizeof(header)))
 				return 0;
 			err = tls_record_parse(f, header, rec);
 			if (err)
@@ -398,7 +431,8 @@ void tls_strp_restore(struct tls_strp *strp, const u8 *from,
  */
 u32 tls_strp_seq(const struct tls_strp *strp)
 {
-	return tcp_sk(strp->sk)->copied_seq - (strp->held ? strp->held_len : 0);
+	return tcp_sk(strp->sk)->copied_seq -
+	       (strp->held ? strp->held_len : strp->start_len);
 }
 
 /**
@@ -409,7 +443,7 @@ u32 tls_strp_seq(const struct tls_strp *strp)
  */
 bool tls_strp_partial(const struct tls_strp *strp)
 {
-	return strp->held || queued(strp->sk);
+	return strp->held || strp->start_len || queued(strp->sk);
 }
 
 /**

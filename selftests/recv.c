@@ -259,6 +259,41 @@ TEST_F(recv, record_larger_than_the_receive_buffer)
 	}
 }
 
+/* A few bytes of a header may close TCP's window, when it has little room. */
+TEST_F_TIMEOUT(recv, part_of_a_header_does_not_close_the_window, 300)
+{
+	static unsigned char out[2000], two[2 * sizeof(out) + 200];
+	struct timeval tv = { .tv_sec = 30 };
+	unsigned char in[sizeof(out)];
+	int small = 1;
+	size_t len, part;
+
+	setsockopt(self->b, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	setsockopt(self->b, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	fill(out, sizeof(out), 9);
+	for (len = 50; len < sizeof(out); len += 150) {
+		for (part = 1; part < 5; part++) {
+			size_t first = MAKE(TYPE_DATA, out, len), n;
+			pid_t pid;
+
+			memcpy(two, self->rec, first);
+			n = MAKE(TYPE_DATA, out, len);
+			memcpy(two + first, self->rec, n);
+			pid = fork();
+			if (!pid)
+				_exit(send(self->a, two, first + part, 0) < 0 ||
+				      send(self->a, two + first + part,
+					   n - part, 0) < 0);
+			ASSERT_EQ(len, recv(self->b, in, len, MSG_WAITALL));
+			ASSERT_EQ(len, recv(self->b, in, len, MSG_WAITALL)) {
+				TH_LOG("after %zu bytes of its header", part);
+			}
+			ASSERT_EQ(0, memcmp(in, out, len));
+			waitpid(pid, NULL, 0);
+		}
+	}
+}
+
 TEST_F(recv, buffers_of_every_size_get_every_byte_once)
 {
 	static unsigned char out[60000], in[60000];
