@@ -167,7 +167,30 @@ enum tls_counter {
 	TLS_NUM_COUNTERS,
 };
 
-void tls_count(const struct sock *sk, enum tls_counter counter, int by);
+/**
+ * struct tls_counters - what is counted, by one processor for one namespace
+ * @value: by enum tls_counter
+ */
+struct tls_counters {
+	unsigned long value[TLS_NUM_COUNTERS];
+};
+
+struct tls_counters __percpu *tls_counters(const struct sock *sk);
+
+/**
+ * tls_count - move a counter
+ * @counters: of which namespace
+ * @counter: which
+ * @by: how far, may be negative
+ *
+ * Any context.
+ */
+static inline void tls_count(struct tls_counters __percpu *counters,
+			     enum tls_counter counter, int by)
+{
+	this_cpu_add(counters->value[counter], by);
+}
+
 int tls_proc_init(void);
 void tls_proc_exit(void);
 
@@ -232,6 +255,16 @@ struct tls_queue {
 };
 
 /**
+ * tls_queue_full - must finished records go to TCP before a record can begin?
+ * @q: the queue
+ */
+static inline bool tls_queue_full(const struct tls_queue *q)
+{
+	return q->bytes >= TLS_BATCH_BYTES ||
+	       q->end - q->first + TLS_RECORD_PIECES > TLS_QUEUE_VECS;
+}
+
+/**
  * enum tls_push - what follows the records that go to TCP
  * @TLS_PUSH_ALL: nothing now: TCP shall send them
  * @TLS_PUSH_MORE: the user said that more will come (MSG_MORE): TCP may wait
@@ -244,7 +277,6 @@ enum tls_push {
 	TLS_PUSH_SOME,
 };
 
-bool tls_queue_full(const struct tls_queue *q);
 void tls_queue_init(struct sock *sk, struct tls_queue *q);
 int tls_queue_open(struct tls_queue *q, size_t len);
 int tls_queue_grow(struct tls_queue *q, size_t len);
@@ -518,11 +550,13 @@ struct tls_rx_ops {
 /**
  * struct tls_tx - what every engine's state of sending begins with
  * @ops: its operations
+ * @counters: those of the socket's network namespace
  * @mode: TLS_SW or TLS_HW: who encrypts
  * @generation: how often the key has been updated (RFC 8446, 7.2)
  */
 struct tls_tx {
 	const struct tls_tx_ops *ops;
+	struct tls_counters __percpu *counters;
 	u8 mode;
 	u32 generation;
 };
@@ -530,11 +564,13 @@ struct tls_tx {
 /**
  * struct tls_rx - what every engine's state of receiving begins with
  * @ops: its operations
+ * @counters: those of the socket's network namespace
  * @mode: TLS_SW or TLS_HW: who decrypts
  * @generation: how often the key has been updated (RFC 8446, 7.2)
  */
 struct tls_rx {
 	const struct tls_rx_ops *ops;
+	struct tls_counters __percpu *counters;
 	u8 mode;
 	u32 generation;
 };

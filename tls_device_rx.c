@@ -110,8 +110,8 @@ void tls_device_rx_restart(struct sock *sk, struct tls_device_rx *rx,
 		offload->resync_async = NULL;
 		rx->failed = 0;
 		rx->target = TLS_HINT_MIN;
-		rx->added = !tls_device_add(netdev, sk, TLS_OFFLOAD_CTX_DIR_RX, key,
-					tcp_sk(sk)->copied_seq);
+		rx->added = !tls_device_add(netdev, sk, TLS_OFFLOAD_CTX_DIR_RX,
+					    key, tcp_sk(sk)->copied_seq);
 	}
 	up_read(&tls_device_lock);
 }
@@ -134,7 +134,7 @@ static void rx_resync(struct sock *sk, struct tls_device_rx *rx, u32 seq,
 	rcu_read_unlock();
 	trace_tls_device_resync(sk, true, seq, sn, err);
 	if (!err)
-		tls_count(sk, TLS_RX_DEVICE_RESYNC, 1);
+		tls_count(tls_rx(ctx)->counters, TLS_RX_DEVICE_RESYNC, 1);
 }
 
 /* The driver guesses where a header ends: is it this one? */

@@ -261,9 +261,10 @@ static int tls_set_tx(struct sock *sk, struct tls_context *ctx,
 	smp_store_release(&ctx->tx_conf, tx->mode);
 	ctx->sk_write_space = sk->sk_write_space;
 	WRITE_ONCE(sk->sk_write_space, tls_write_space);
-	tls_count(sk, tx->mode == TLS_HW ? TLS_CURR_TX_DEVICE : TLS_CURR_TX_SW,
+	tls_count(tx->counters, tx->mode == TLS_HW ? TLS_CURR_TX_DEVICE :
+						     TLS_CURR_TX_SW, 1);
+	tls_count(tx->counters, tx->mode == TLS_HW ? TLS_TX_DEVICE : TLS_TX_SW,
 		  1);
-	tls_count(sk, tx->mode == TLS_HW ? TLS_TX_DEVICE : TLS_TX_SW, 1);
 	return 0;
 }
 
@@ -282,9 +283,10 @@ static int tls_set_rx(struct sock *sk, struct tls_context *ctx,
 	rx->ops->start(sk, rx);
 	/* Pairs with tls_diag(). */
 	smp_store_release(&ctx->rx_conf, rx->mode);
-	tls_count(sk, rx->mode == TLS_HW ? TLS_CURR_RX_DEVICE : TLS_CURR_RX_SW,
+	tls_count(rx->counters, rx->mode == TLS_HW ? TLS_CURR_RX_DEVICE :
+						     TLS_CURR_RX_SW, 1);
+	tls_count(rx->counters, rx->mode == TLS_HW ? TLS_RX_DEVICE : TLS_RX_SW,
 		  1);
-	tls_count(sk, rx->mode == TLS_HW ? TLS_RX_DEVICE : TLS_RX_SW, 1);
 	return 0;
 }
 
@@ -322,7 +324,8 @@ static void tx_updated(struct sock *sk, struct tls_tx *tx, int err)
 {
 	if (!err)
 		tx->generation++;
-	tls_count(sk, err ? TLS_TX_REKEY_ERROR : TLS_TX_REKEY_OK, 1);
+	tls_count(tx->counters, err ? TLS_TX_REKEY_ERROR : TLS_TX_REKEY_OK,
+		  1);
 	trace_tls_key_update(sk, false, tx->generation,
 			     tx->ops->key(tx)->framing.seq, err);
 }
@@ -331,7 +334,8 @@ static void rx_updated(struct sock *sk, struct tls_rx *rx, int err)
 {
 	if (!err)
 		rx->generation++;
-	tls_count(sk, err ? TLS_RX_REKEY_ERROR : TLS_RX_REKEY_OK, 1);
+	tls_count(rx->counters, err ? TLS_RX_REKEY_ERROR : TLS_RX_REKEY_OK,
+		  1);
 	trace_tls_key_update(sk, true, rx->generation,
 			     rx->ops->key(rx)->framing.seq, err);
 }
@@ -571,13 +575,13 @@ static void tls_detach(struct sock *sk, struct tls_context *ctx)
 	write_unlock_bh(&sk->sk_callback_lock);
 
 	if (tx) {
-		tls_count(sk, tx->mode == TLS_HW ? TLS_CURR_TX_DEVICE :
-						   TLS_CURR_TX_SW, -1);
+		tls_count(tx->counters, tx->mode == TLS_HW ?
+			  TLS_CURR_TX_DEVICE : TLS_CURR_TX_SW, -1);
 		tx->ops->free(sk, tx);
 	}
 	if (rx) {
-		tls_count(sk, rx->mode == TLS_HW ? TLS_CURR_RX_DEVICE :
-						   TLS_CURR_RX_SW, -1);
+		tls_count(rx->counters, rx->mode == TLS_HW ?
+			  TLS_CURR_RX_DEVICE : TLS_CURR_RX_SW, -1);
 		rx->ops->free(sk, rx);
 	}
 	if (!ctx->device)

@@ -11,10 +11,6 @@
 
 #include "tls.h"
 
-struct tls_counters {
-	unsigned long value[TLS_NUM_COUNTERS];
-};
-
 struct tls_net {
 	struct tls_counters __percpu *counters;
 };
@@ -54,18 +50,16 @@ static const char *const names[] = {
 static_assert(ARRAY_SIZE(names) == TLS_NUM_COUNTERS);
 
 /**
- * tls_count - move a counter of a socket's network namespace
+ * tls_counters - the counters of a socket's network namespace
  * @sk: the socket
- * @counter: which
- * @by: how far, may be negative
  *
- * Any context.
+ * They stay as long as the namespace, and so the socket, does. Any context.
  */
-void tls_count(const struct sock *sk, enum tls_counter counter, int by)
+struct tls_counters __percpu *tls_counters(const struct sock *sk)
 {
 	const struct tls_net *tn = net_generic(sock_net(sk), tls_net_id);
 
-	this_cpu_add(tn->counters->value[counter], by);
+	return tn->counters;
 }
 
 static int tls_stat_show(struct seq_file *seq, void *unused)

@@ -61,16 +61,6 @@ static void queue_compact(struct tls_queue *q)
 }
 
 /**
- * tls_queue_full - must finished records go to TCP before a record can begin?
- * @q: the queue
- */
-bool tls_queue_full(const struct tls_queue *q)
-{
-	return q->bytes >= TLS_BATCH_BYTES ||
-	       q->end - q->first + TLS_RECORD_PIECES > TLS_QUEUE_VECS;
-}
-
-/**
  * tls_queue_open - a record begins: take its memory
  * @q: the queue, not full, with no record open; the socket's sk_allocation
  *     says how

@@ -68,10 +68,15 @@ void tls_key_free(struct tls_key *key)
 {
 	if (!key)
 		return;
-	if (key->req)
-		aead_request_free(key->req);
+	/* To ask the allocator for its size would cost more than this does. */
+	if (key->req) {
+		memzero_explicit(key->req, sizeof(*key->req) +
+					   crypto_aead_reqsize(key->tfm));
+		kfree(key->req);
+	}
 	crypto_free_aead(key->tfm);
-	kfree_sensitive(key);
+	memzero_explicit(key, sizeof(*key));
+	kfree(key);
 }
 
 /**
@@ -96,6 +101,18 @@ static unsigned int gfp_scope(gfp_t gfp)
 	if (!(gfp & __GFP_IO))
 		return PF_MEMALLOC_NOIO;
 	return gfp & __GFP_FS ? 0 : PF_MEMALLOC_NOFS;
+}
+
+/* The additional data of the current record goes before its text. */
+static size_t key_aad(struct tls_key *key, struct scatterlist *src,
+		      struct scatterlist *dst, u8 type, size_t text_len)
+{
+	size_t len = tls_record_aad(&key->framing, type, text_len, key->aad);
+
+	sg_set_buf(src, key->aad, len);
+	if (src != dst)
+		*dst = *src;
+	return len;
 }
 
 /*
@@ -150,10 +167,7 @@ int tls_key_seal(struct tls_key *key, struct scatterlist *src,
 	if (unlikely(f->exhausted))
 		return -EBADMSG;
 	tls_record_iv(f, NULL, key->iv);
-	aad_len = tls_record_aad(f, type, text_len, key->aad);
-	sg_set_buf(&src[0], key->aad, aad_len);
-	sg_set_buf(&dst[0], key->aad, aad_len);
-
+	aad_len = key_aad(key, src, dst, type, text_len);
 	err = key_run(key, src, dst, aad_len, text_len, gfp, true);
 	tls_framing_advance(f);
 	return err;
@@ -182,9 +196,7 @@ int tls_key_again(struct tls_key *key, struct scatterlist *src,
 	size_t aad_len;
 
 	tls_record_iv(f, explicit_nonce, key->iv);
-	aad_len = tls_record_aad(f, rec->type, rec->text_len, key->aad);
-	sg_set_buf(&src[0], key->aad, aad_len);
-	sg_set_buf(&dst[0], key->aad, aad_len);
+	aad_len = key_aad(key, src, dst, rec->type, rec->text_len);
 	return key_run(key, src, dst, aad_len, rec->text_len, gfp, true);
 }
 
@@ -216,10 +228,7 @@ int tls_key_open(struct tls_key *key, struct scatterlist *src,
 	if (unlikely(f->exhausted))
 		return -EBADMSG;
 	tls_record_iv(f, explicit_nonce, key->iv);
-	aad_len = tls_record_aad(f, rec->type, rec->text_len, key->aad);
-	sg_set_buf(&src[0], key->aad, aad_len);
-	sg_set_buf(&dst[0], key->aad, aad_len);
-
+	aad_len = key_aad(key, src, dst, rec->type, rec->text_len);
 	err = key_run(key, src, dst, aad_len, rec->text_len + TLS_TAG_SIZE,
 		      gfp, false);
 	if (!err)

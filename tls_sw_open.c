@@ -28,7 +28,7 @@
 int tls_rx_fail(struct sock *sk, struct tls_sw_rx *rx,
 		enum tls_counter reason, int err)
 {
-	tls_count(sk, reason, 1);
+	tls_count(rx->rx.counters, reason, 1);
 	trace_tls_abort(sk, true, reason, err);
 	WRITE_ONCE(rx->err, err);
 	WRITE_ONCE(rx->readable, true);
@@ -183,7 +183,7 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 			   sk->sk_allocation);
 	if (!err || err == -ENOMEM)
 		return err;
-	tls_count(sk, TLS_DECRYPT_ERROR, 1);
+	tls_count(rx->rx.counters, TLS_DECRYPT_ERROR, 1);
 	return tls_rx_fail(sk, rx, open_fault(f, err), -EBADMSG);
 }
 
@@ -194,7 +194,7 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 static void rx_done(struct sock *sk, struct tls_sw_rx *rx,
 		    const struct tls_record *rec, u8 type, unsigned int len)
 {
-	tls_count(sk, TLS_RX_RECORDS, 1);
+	tls_count(rx->rx.counters, TLS_RX_RECORDS, 1);
 	trace_tls_record_received(sk, type, len, rx->key->framing.seq - 1);
 	tls_strp_done(&rx->strp, rec);
 	if (likely(!rx->device))
@@ -311,7 +311,7 @@ static void rx_add(struct sock *sk, struct tls_sw_rx *rx, struct sk_buff *skb)
 	if (rx->key->framing.version == TLS_1_3_VERSION &&
 	    rx_msg(skb)->type == TLS_RECORD_TYPE_HANDSHAKE &&
 	    rx_has_key_update(rx, skb)) {
-		tls_count(sk, TLS_RX_REKEY_RECEIVED, 1);
+		tls_count(rx->rx.counters, TLS_RX_REKEY_RECEIVED, 1);
 		rx->key_update = true;
 	}
 	rx_ready_add(sk, rx, skb);
@@ -511,9 +511,9 @@ static bool rx_predicted(struct sock *sk, struct tls_sw_rx *rx,
 
 	trace_tls_decrypt_retry(sk, rx->tail, rec->text_len,
 				rx->key->framing.seq - 1);
-	tls_count(sk, TLS_DECRYPT_RETRY, 1);
+	tls_count(rx->rx.counters, TLS_DECRYPT_RETRY, 1);
 	if (!rx->tail && tls_get_ctx(sk)->rx_no_pad)
-		tls_count(sk, TLS_RX_NO_PAD_VIOLATION, 1);
+		tls_count(rx->rx.counters, TLS_RX_NO_PAD_VIOLATION, 1);
 	rx->skip = rx->backoff;
 	rx->backoff = min(rx->backoff * 2, TLS_BACKOFF_MAX);
 	rx->streak = 0;

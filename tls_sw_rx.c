@@ -601,6 +601,7 @@ struct tls_rx *tls_sw_rx_new(struct sock *sk, struct tls_key *key)
 	if (!rx)
 		return NULL;
 	rx->rx.ops = &tls_sw_rx_ops;
+	rx->rx.counters = tls_counters(sk);
 	rx->rx.mode = TLS_SW;
 	rx->key = key;
 	rx->strp.sk = sk;

@@ -71,7 +71,7 @@ static struct tls_sw_tx *sw_tx(const struct tls_tx *tx)
 static int tx_fail(struct sock *sk, struct tls_sw_tx *tx,
 		   enum tls_counter reason, int err)
 {
-	tls_count(sk, reason, 1);
+	tls_count(tx->tx.counters, reason, 1);
 	trace_tls_abort(sk, false, reason, err);
 	tx->err = -EBADMSG;
 	tx->open = false;
@@ -97,10 +97,12 @@ static inline u8 *tx_room(struct tls_sw_tx *tx, size_t at, size_t *run)
 }
 
 /* A record has been made, which is the one before the next. */
-static void tx_made(struct sock *sk, const struct tls_framing *f, u8 type,
-		    size_t text_len)
+static inline void tx_made(struct sock *sk, const struct tls_sw_tx *tx, u8 type,
+			   size_t text_len)
 {
-	tls_count(sk, TLS_TX_RECORDS, 1);
+	const struct tls_framing *f = &tx->key->framing;
+
+	tls_count(tx->tx.counters, TLS_TX_RECORDS, 1);
 	trace_tls_record_sent(sk, type, text_len - f->tail, f->seq - 1);
 }
 
@@ -124,7 +126,7 @@ static int tx_frame(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	}
 	tls_device_tx_record(sk, tx->device, &tx->queue, f->seq, len);
 	tls_framing_advance(f);
-	tx_made(sk, f, type, text_len);
+	tx_made(sk, tx, type, text_len);
 	tls_queue_seal(&tx->queue, len, true);
 	return 0;
 }
@@ -158,7 +160,7 @@ static int tx_seal(struct sock *sk, struct tls_sw_tx *tx,
 	if (unlikely(err))
 		return tx_fail(sk, tx, TLS_ABORT_CIPHER, err);
 
-	tx_made(sk, f, type, text_len);
+	tx_made(sk, tx, type, text_len);
 	tls_queue_seal(&tx->queue,
 		       f->prepend + text_len + TLS_TAG_SIZE, false);
 	return 0;
@@ -627,6 +629,7 @@ struct tls_tx *tls_sw_tx_new(struct sock *sk, struct tls_key *key)
 	if (!tx)
 		return NULL;
 	tx->tx.ops = &tls_sw_tx_ops;
+	tx->tx.counters = tls_counters(sk);
 	tx->device = tls_device_tx_new(sk, key);
 	tx->tx.mode = tx->device ? TLS_HW : TLS_SW;
 	tx->key = key;
