@@ -8,10 +8,17 @@
 
 PROGRAMS="attach send recv garbage rekey more ways writers read uring backpressure
 	diag counters trace examples peers"
+# What only the debug kernel can do.
+DEBUG_PROGRAMS="inject"
 # KUnit suites that play users inside the kernel.
 USERS="tls_user_send tls_user_recv tls_user_read_sock tls_user_memory
 	tls_user_calls tls_user_life tls_user_async"
 passed=0 failed=0 skipped=0
+
+programs_of() {
+	echo $PROGRAMS
+	[ $1 != debug ] || echo $DEBUG_PROGRAMS
+}
 
 # Count the results of one suite's TAP: number planned, ok, not ok, skipped.
 tally() {
@@ -54,7 +61,7 @@ boot_guest() {
 	say "booting the $flavour kernel"
 	"$VM_DIR/run.sh" -k "$flavour" -n check -t "$limit" \
 		"sh /host/selftests/vm/suite.sh /build/results/$flavour" \
-		$PROGRAMS || status=$?
+		$(programs_of "$flavour") || status=$?
 	echo $status >"$results.status"
 }
 
@@ -67,7 +74,7 @@ tally_guest() {
 	result "$flavour kernel: finished, and its console is clean" $status
 	tally "$flavour: KUnit tls_record" "$results/tls_record"
 	tally "$flavour: KUnit tls_strp" "$results/tls_strp"
-	for p in $USERS $PROGRAMS module tlsnic offload; do
+	for p in $USERS $(programs_of "$flavour") module tlsnic offload; do
 		[ -e "$results/$p" ] || : >"$results/$p"
 		tally "$flavour: $p" "$results/$p"
 	done
