@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# build.sh release|debug: print the build folder of that kernel, after building
-# it into the cache if it is not there yet. The kernel is built from the
-# untouched source, with its own net/tls as a module.
+# build.sh release|debug|coverage|kcsan: print the build folder of that kernel,
+# after building it into the cache if it is not there yet. The kernel is built
+# from the untouched source, with its own net/tls as a module.
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
@@ -10,8 +10,8 @@ flavour=${1:-}
 configs=("$VM_DIR/kernel.config")
 case $flavour in
 release) ;;
-debug) configs+=("$VM_DIR/debug.config") ;;
-*) die "usage: build.sh release|debug" ;;
+debug|coverage|kcsan) configs+=("$VM_DIR/$flavour.config") ;;
+*) die "usage: build.sh release|debug|coverage|kcsan" ;;
 esac
 
 source=$("$VM_DIR/fetch.sh" source)

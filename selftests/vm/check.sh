@@ -6,10 +6,6 @@
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-PROGRAMS="attach send recv garbage rekey more ways writers read uring backpressure
-	diag counters trace examples peers"
-# What only the debug kernel can do.
-DEBUG_PROGRAMS="inject"
 # KUnit suites that play users inside the kernel.
 USERS="tls_user_send tls_user_recv tls_user_read_sock tls_user_memory
 	tls_user_calls tls_user_life tls_user_async"
@@ -239,7 +235,7 @@ tally_guest release
 check_reference
 wait $building || die "the debug kernel could not be built: see above"
 # The machine has time for compilers while the guest's tests wait.
-boot_guest debug 3000 &
+boot_guest debug 4200 &
 debugging=$!
 check_overlay
 check_drivers

@@ -85,3 +85,8 @@ quietly() {
 	}
 	say "  done in $((SECONDS - start)) s"
 }
+
+# The test programs; those after them need more than a release kernel has.
+PROGRAMS="peers attach send recv garbage rekey more ways writers read uring
+	backpressure diag counters trace examples"
+DEBUG_PROGRAMS="inject"

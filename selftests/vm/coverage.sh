@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# coverage.sh: run all tests on a kernel with CONFIG_GCOV_KERNEL and print the
+# lines and branches of the module that ran, by file; which did not is in
+# coverage.txt of the build folder.
+
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+command -v gcovr >/dev/null || die "gcovr is needed: install it"
+export KFLAGS=GCOV_PROFILE=y PEERS=short
+results=$BUILD/results/coverage
+data=$BUILD/coverage
+rm -rf "$results" "$data"
+mkdir -p "$results" "$data"
+
+kernel=$("$VM_DIR/build.sh" coverage)
+"$VM_DIR/programs.sh" >/dev/null
+"$VM_DIR/module.sh" "$kernel" coverage >/dev/null
+"$VM_DIR/nic.sh" ours coverage >/dev/null
+module=$BUILD/module/coverage
+say "booting the coverage kernel"
+# What is unloaded keeps its figures (gcov_persist).
+"$VM_DIR/run.sh" -k coverage -n coverage -t 3000 "
+	sh /host/selftests/vm/suite.sh /build/results/coverage \
+		$PROGRAMS $DEBUG_PROGRAMS
+	cd /sys/kernel/debug/gcov$module && for f in *.gcda; do
+		cat \$f > /build/coverage/\$f
+	done" || say "  a test failed: see $results"
+for f in "$data"/*.gcda; do
+	[ -e "$f" ] || die "the guest left no figures: see $BUILD/vm"
+	name=$(basename "$f" .gcda)
+	cp "$module/$name.gcno" "$module/$name.c" "$data/"
+done
+cp "$module"/*.h "$data/"
+cd "$data"
+gcovr --root "$module" --object-directory "$data" --exclude-throw-branches \
+	--filter "$module/[a-z_]*\.c" --exclude '.*kunit.*' \
+	--exclude '.*\.mod\.c' "$data" | tee "$BUILD/coverage.txt"
+gcovr --root "$module" --object-directory "$data" --exclude-throw-branches \
+	--filter "$module/[a-z_]*\.c" --exclude '.*kunit.*' --branches \
+	--exclude '.*\.mod\.c' "$data" >>"$BUILD/coverage.txt"
