@@ -388,6 +388,134 @@ static void error_while_receiving_delivers_nothing(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, memchr_inv(to, 0, sizeof(to)));
 }
 
+/* ---- what went wrong elsewhere ---- */
+
+/* CVE-2024-26582: a part of a record is no sooner there than all of it. */
+static void part_of_a_record_waits_for_all_of_it(struct kunit *test)
+{
+	static const size_t parts[] = { 1, 100, 4999 };
+	struct user_pair p;
+	struct call *call;
+	int i;
+
+	use_late(test);
+	p = user_open(test, cipher_of(test), USER_ROOMY, USER_ROOMY);
+	for (i = 0; i < ARRAY_SIZE(parts); i++) {
+		user_send_stream(test, p.sender, 5000, 0);
+		hold(test);
+		call = start(test, p.receiver, true, parts[i]);
+		KUNIT_EXPECT_TRUE(test, still_waits(call));
+		KUNIT_EXPECT_NULL(test, memchr_inv(call->data, 0, parts[i]));
+		late_let_go();
+		KUNIT_EXPECT_EQ(test, parts[i], join(test, call));
+		KUNIT_EXPECT_TRUE(test, user_same(call->data, parts[i], 0));
+		user_expect_stream(test, p.receiver, 5000 - parts[i],
+				   parts[i]);
+	}
+}
+
+/* CVE-2024-26583: who was waiting closes as soon as he is told. */
+static void socket_goes_right_after_a_completion(struct kunit *test)
+{
+	const struct user_cipher *cipher = cipher_of(test);
+	struct user_pair p;
+	u8 byte = 0;
+	int i;
+
+	use_late(test);
+	for (i = 0; i < 64 / USER_SCALE; i++) {
+		late_set_backlog(i & 1);
+		p = user_open(test, cipher, USER_ROOMY, USER_ROOMY);
+		KUNIT_EXPECT_EQ(test, 1, user_send(p.sender, &byte, 1, 0));
+		if (i & 2)
+			KUNIT_EXPECT_EQ(test, 1, user_recv(p.receiver, &byte,
+							   1, 0));
+		user_release(test, p.sender);
+		user_release(test, p.receiver);
+		KUNIT_EXPECT_EQ(test, 0, late_waiting());
+	}
+}
+
+/*
+ * CVE-2024-26800, CVE-2024-26584, CVE-2026-23414: the queue was full, and what
+ * waited for it then fails. TCP's memory is given back with the socket.
+ */
+static void queued_decryption_that_fails_delivers_nothing(struct kunit *test)
+{
+	struct user_pair p;
+	u8 to[100] = {};
+
+	use_late(test);
+	late_set_backlog(true);
+	p = user_open(test, cipher_of(test), USER_ROOMY, USER_ROOMY);
+	user_send_stream(test, p.sender, 100, 0);
+	user_send_stream(test, p.sender, 100, 100);
+	user_expect_stream(test, p.receiver, 100, 0);
+	late_fail_next(-EIO);
+	KUNIT_EXPECT_EQ(test, -EBADMSG, user_recv(p.receiver, to, 100, 0));
+	KUNIT_EXPECT_EQ(test, -EBADMSG, user_recv(p.receiver, to, 100, 0));
+	KUNIT_EXPECT_NULL(test, memchr_inv(to, 0, sizeof(to)));
+	/* Nothing runs any more on what the socket holds. */
+	KUNIT_EXPECT_EQ(test, 0, late_waiting());
+}
+
+/* CVE-2023-6176: the record must stay for as long as the cipher has it. */
+static void queued_encryption_that_fails_keeps_its_record(struct kunit *test)
+{
+	struct user_pair p;
+	struct call *call;
+	u8 byte;
+
+	use_late(test);
+	late_set_backlog(true);
+	p = user_open(test, cipher_of(test), USER_ROOMY, USER_ROOMY);
+	hold(test);
+	call = start(test, p.sender, false, 40000);
+	KUNIT_EXPECT_TRUE(test, still_waits(call));
+	late_fail_next(-EIO);
+	late_let_go();
+	KUNIT_EXPECT_LT(test, join(test, call), 0);
+	KUNIT_EXPECT_EQ(test, 0, late_waiting());
+	KUNIT_EXPECT_EQ(test, -EAGAIN, user_recv(p.receiver, &byte, 1,
+						 MSG_DONTWAIT));
+}
+
+/* While a reader holds the socket, a record arrives: who polls is told. */
+static void record_that_comes_while_one_is_decrypted_is_told(struct kunit *test)
+{
+	const struct user_cipher *cipher = cipher_of(test);
+	struct user_callbacks *user;
+	struct user_capture *c;
+	struct user_wire w;
+	struct call *call;
+	int before;
+
+	use_late(test);
+	w = user_wire(test, cipher);
+	user_send_stream(test, w.sender, 5000, 0);
+	user_send_stream(test, w.sender, 700, 5000);
+	c = user_capture(test, &w, cipher, 5700);
+	KUNIT_ASSERT_EQ(test, 2, c->records);
+	user = user_take_over(test, w.receiver, NULL);
+	user_attach(test, w.receiver);
+	KUNIT_ASSERT_EQ(test, 0, user_set_key(w.receiver, TLS_RX, cipher, 0));
+	user_feed(test, &w, c->bytes, c->end[0]);
+	KUNIT_ASSERT_TRUE(test, user_eventually(user_is_readable(w.receiver)));
+	hold(test);
+	call = start(test, w.receiver, true, 5000);
+	KUNIT_EXPECT_TRUE(test, still_waits(call));
+	before = atomic_read(&user->readied);
+	user_feed(test, &w, c->bytes + c->end[0], c->len - c->end[0]);
+	schedule_timeout_uninterruptible(USER_MOMENT);
+	late_let_go();
+	KUNIT_EXPECT_EQ(test, 5000, join(test, call));
+	KUNIT_EXPECT_TRUE(test,
+			  user_eventually(atomic_read(&user->readied) > before));
+	KUNIT_EXPECT_TRUE(test, user_eventually(user_is_readable(w.receiver)));
+	user_expect_stream(test, w.receiver, 700, 5000);
+	KUNIT_EXPECT_FALSE(test, user_is_readable(w.receiver));
+}
+
 static struct kunit_case async_cases[] = {
 	KUNIT_CASE_PARAM(all_goes_through_tls_1_2, engine_gen_params),
 	KUNIT_CASE_PARAM(all_goes_through_tls_1_3, engine_gen_params),
@@ -402,6 +530,16 @@ static struct kunit_case async_cases[] = {
 	KUNIT_CASE_PARAM(error_while_sending_fails_the_socket,
 			 version_gen_params),
 	KUNIT_CASE_PARAM(error_while_receiving_delivers_nothing,
+			 version_gen_params),
+	KUNIT_CASE_PARAM(part_of_a_record_waits_for_all_of_it,
+			 version_gen_params),
+	KUNIT_CASE_PARAM(socket_goes_right_after_a_completion,
+			 version_gen_params),
+	KUNIT_CASE_PARAM(queued_decryption_that_fails_delivers_nothing,
+			 version_gen_params),
+	KUNIT_CASE_PARAM(queued_encryption_that_fails_keeps_its_record,
+			 version_gen_params),
+	KUNIT_CASE_PARAM(record_that_comes_while_one_is_decrypted_is_told,
 			 version_gen_params),
 	{}
 };
