@@ -343,15 +343,21 @@ struct sk_buff *tls_validate_xmit_skb_sw(struct sock *sk,
 EXPORT_SYMBOL_GPL(tls_validate_xmit_skb_sw);
 
 /*
- * Does what is given to @dev leave by @netdev? A bond that would not choose it,
- * because its link is lost for example, still sends text there.
+ * The device has gone, or the bond would not choose it any more. Bonding sends
+ * all packets of an offloaded socket to its device, encrypted ones and those
+ * without data too, and drops them if it has none: so the socket is none now.
  */
-static bool passes_on(struct net_device *dev, const struct net_device *netdev,
-		      struct sock *sk)
+static bool is_cut_off(struct net_device *dev, const struct net_device *netdev,
+		       struct sock *sk)
 {
-	return dev == netdev || is_vlan_dev(dev) ||
-	       (netif_is_bond_master(dev) &&
-		netdev_sk_get_lowest_dev(dev, sk) == netdev);
+	return !netdev || (netif_is_bond_master(dev) &&
+			   netdev_sk_get_lowest_dev(dev, sk) != netdev);
+}
+
+/* Does what is given to @dev leave by @netdev, or is this asked again? */
+static bool passes_on(struct net_device *dev, const struct net_device *netdev)
+{
+	return dev == netdev || is_vlan_dev(dev) || netif_is_bond_master(dev);
 }
 
 /**
@@ -378,10 +384,16 @@ struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev,
 		kfree_skb(skb);
 		return NULL;
 	}
+	netdev = rcu_dereference_bh(tls_get_ctx(sk)->netdev);
+	if (unlikely(is_cut_off(dev, netdev, sk))) {
+		/* Pairs with tls_is_skb_tx_device_offloaded(). */
+		smp_store_release(&sk->sk_validate_xmit_skb,
+				  tls_validate_xmit_skb_sw);
+		return tls_encrypt_skb(skb);
+	}
 	if (!skb_is_decrypted(skb))
 		return skb;
-	netdev = rcu_dereference_bh(tls_get_ctx(sk)->netdev);
-	if (netdev && passes_on(dev, netdev, sk) &&
+	if (passes_on(dev, netdev) &&
 	    tls_device_has(sk, ntohl(tcp_hdr(skb)->seq)))
 		return skb;
 	return tls_encrypt_skb(skb);

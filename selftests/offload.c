@@ -951,6 +951,76 @@ TEST_WIRE(a_sending_device_that_goes_down_falls_back_to_software)
 	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
 }
 
+/* A bond of two devices, that chooses one of them for each connection. */
+static int bond_in(int ns, const char *one, const char *two, int host)
+{
+	return run_in(ns, "ip link add bonded type bond mode balance-xor xmit_hash_policy layer3+4 miimon 20") ||
+	       run_in(ns, "ip link set %s down; ip link set %s down; ip link set %s master bonded && ip link set %s master bonded",
+		      one, two, one, two) ||
+	       run_in(ns, "ip addr add 10.7.0.%d/24 dev bonded && ip link set bonded up",
+		      host);
+}
+
+/* How many devices the bond can send by. */
+static int bond_has(int ns)
+{
+	return run_in(ns, "exit $(grep -c '^MII Status: up' /proc/net/bonding/bonded)") >> 8;
+}
+
+TEST_WIRE(a_device_that_changes_under_a_bond)
+{
+	char other[16], otherp[16], *dev, *far;
+	struct net *n = &self->n;
+	int turn;
+
+	ASSERT_EQ(0, enter(n->a));
+	ASSERT_EQ(0, new_pair(other, otherp, n->b));
+	ASSERT_EQ(0, bond_in(n->a, n->na, other, 1)) {
+		TH_LOG("is bonding loaded?");
+	}
+	ASSERT_EQ(0, bond_in(n->b, n->nb, otherp, 2));
+	for (turn = 0; turn < 3; turn++) {
+		/* The bond, and both of its devices. */
+		ASSERT_TRUE(UNTIL(bond_has(n->a) == 3 && bond_has(n->b) == 3));
+		ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.7.0.1",
+					"10.7.0.2", &self->a, &self->b));
+		ASSERT_EQ(0, attach_both(self->a, self->b));
+		ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
+				      TLS_CIPHER_AES_GCM_128));
+		dev = nic(n->na, "tx_tls_add") > nic(n->na, "tx_tls_del") ?
+		      n->na : other;
+		far = dev == other ? otherp : n->nb;
+		ASSERT_EQ(nic(dev, "tx_tls_add"), nic(dev, "tx_tls_del") + 1);
+		ASSERT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+		EXPECT_LE(10, nic(dev, "tx_tls_records"));
+
+		/* It goes down, loses its link, or leaves the bond. */
+		if (turn == 0) {
+			EXPECT_EQ(400000, down_halfway(n, self->a, self->b,
+						       n->a, dev));
+		} else if (turn == 1) {
+			ASSERT_EQ(0, run_in(n->b, "ip link set %s down", far));
+			EXPECT_EQ(100000, transfer(self->a, self->b, 100000,
+						   5000));
+			ASSERT_EQ(0, run_in(n->b, "ip link set %s up", far));
+		} else {
+			ASSERT_EQ(0, run_in(n->a, "ip link set %s nomaster",
+					    dev));
+			EXPECT_EQ(100000, transfer(self->a, self->b, 100000,
+						   5000));
+		}
+		EXPECT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+		EXPECT_EQ(30000, transfer(self->b, self->a, 30000, 3000));
+		close(self->a);
+		close(self->b);
+		ASSERT_TRUE(UNTIL(nic(dev, "tx_tls_add") ==
+				  nic(dev, "tx_tls_del")));
+	}
+	EXPECT_SECRET(n->na);
+	EXPECT_SECRET(other);
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
 TEST_WIRE(a_receiving_device_that_goes_down_falls_back_to_software)
 {
 	struct net *n = &self->n;

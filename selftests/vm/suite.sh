@@ -74,5 +74,6 @@ sed -n 's/^    \(1\.\.\|ok \|not ok \|# \)/\1/p' \
 	/sys/kernel/debug/kunit/tlsnic/results > "$dir/tlsnic"
 rmmod tlsnic_kunit
 insmod $nic/tlsnic.ko || failed=1
+insmod /kernel/drivers/net/bonding/bonding.ko || failed=1
 /build/bin/offload > "$dir/offload" 2>&1 || failed=1
 exit $failed
