@@ -88,5 +88,5 @@ quietly() {
 
 # The test programs; those after them need more than a release kernel has.
 PROGRAMS="peers attach send recv garbage rekey more ways writers read uring
-	backpressure diag counters trace examples classes"
+	backpressure diag counters trace examples classes keys"
 DEBUG_PROGRAMS="inject"
