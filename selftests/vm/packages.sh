@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# packages.sh: install what building kernels and booting them needs, as root or
-# through sudo; otherwise name it and stop.
+# packages.sh [COMMAND...]: install what building kernels and booting them needs,
+# and these commands (of packages of that name), as root or through sudo;
+# otherwise name it and stop.
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
@@ -30,6 +31,9 @@ dpkg			dpkg
 /usr/share/keyrings/debian-archive-keyring.gpg	debian-archive-keyring
 '
 
+for command; do
+	needs+="$command $command"$'\n'
+done
 missing=
 while read -r what package; do
 	[ -n "$what" ] || continue
