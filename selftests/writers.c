@@ -209,6 +209,14 @@ static void say_result(struct talk *t, const char *call, ssize_t n, int err)
 	    "0", got ? "+SIGPIPE" : "");
 }
 
+/* While another thread sleeps: a signal now would be its. */
+static void say_shutdown_beside(struct talk *t, int how)
+{
+	int n = shutdown(t->a, how);
+
+	say(t, " shutdown:%s", n ? strerrorname_np(errno) : "0");
+}
+
 static void say_send(struct talk *t, size_t len, int flags)
 {
 	ssize_t n = send(t->a, bytes, len, flags);
@@ -503,7 +511,7 @@ static void t_shutdown_asleep(struct talk *t)
 	pthread_t thread;
 
 	start_sleeper(t, &s, &thread);
-	say_result(t, "shutdown", shutdown(t->a, SHUT_WR), errno);
+	say_shutdown_beside(t, SHUT_WR);
 	end_sleeper(t, &s, thread);
 	say_send(t, 10, 0);
 	say_error(t);
@@ -516,7 +524,7 @@ static void t_shutdown_asleep_with_nothing(struct talk *t)
 
 	fill_up(t);
 	start_sleeper(t, &s, &thread);
-	say_result(t, "shutdown", shutdown(t->a, SHUT_RDWR), errno);
+	say_shutdown_beside(t, SHUT_RDWR);
 	end_sleeper(t, &s, thread);
 	say_send(t, 10, MSG_NOSIGNAL);
 	say_error(t);
@@ -529,7 +537,7 @@ static void t_shutdown_asleep_nosignal(struct talk *t)
 
 	fill_up(t);
 	start_sleeper(t, &s, &thread);
-	say_result(t, "shutdown", shutdown(t->a, SHUT_WR), errno);
+	say_shutdown_beside(t, SHUT_WR);
 	end_sleeper(t, &s, thread);
 }
 

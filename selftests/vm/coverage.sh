@@ -7,7 +7,8 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 command -v gcovr >/dev/null || die "gcovr is needed: install it"
-export KFLAGS=GCOV_PROFILE=y PEERS=short
+# Counters of two processors would lose what the other counts.
+export KFLAGS=GCOV_PROFILE=y KCFLAGS=-fprofile-update=atomic PEERS=short
 results=$BUILD/results/coverage
 data=$BUILD/coverage
 rm -rf "$results" "$data"
