@@ -191,10 +191,11 @@ static int rx_flooded(struct tls_sw_rx *rx, long timeo, unsigned long since)
 {
 	/* Whoever waits for an edge of poll must see one for the rest. */
 	rx->again = true;
+	if (!timeo)
+		return -EAGAIN;
 	if (signal_pending(current))
 		return sock_intr_errno(timeo);
-	if (!timeo || (timeo != MAX_SCHEDULE_TIMEOUT &&
-		       time_after(jiffies, since + timeo)))
+	if (timeo != MAX_SCHEDULE_TIMEOUT && time_after(jiffies, since + timeo))
 		return -EAGAIN;
 	rx->again = false;
 	cond_resched();

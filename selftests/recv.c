@@ -7,6 +7,7 @@
 
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 
 FIXTURE(recv)
 {
@@ -144,6 +145,31 @@ TEST_F(recv, flood_of_empty_records_does_not_hold_a_reader)
 		ASSERT_EQ(EAGAIN, errno);
 	}
 	EXPECT_GT(100, i);
+}
+
+static void on_alarm(int nr)
+{
+}
+
+/* Who does not wait is not interrupted either. */
+TEST_F(recv, flood_of_empty_records_and_signals_is_eagain)
+{
+	struct itimerval it = { { 0, 300 }, { 0, 300 } };
+	char buf[8];
+	int i, k;
+
+	signal(SIGALRM, on_alarm);
+	for (i = 0; i < 100; i++) {
+		for (k = 0; k < 300; k++)
+			SEND(TYPE_DATA, "", 0);
+		setitimer(ITIMER_REAL, &it, NULL);
+		for (k = 0; k < 6; k++) {
+			ASSERT_EQ(-1, recv(self->b, buf, sizeof(buf),
+					   MSG_DONTWAIT));
+			ASSERT_EQ(EAGAIN, errno);
+		}
+		setitimer(ITIMER_REAL, &(struct itimerval){}, NULL);
+	}
 }
 
 TEST_F(recv, peek_shows_several_records_and_takes_none)
