@@ -204,6 +204,7 @@ struct how {
 	bool unwritable;
 	bool announced;		/* poll has just said readable */
 	bool discard;		/* no bytes are there to look at */
+	bool socket_error;	/* that of the socket is told first */
 };
 
 void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *fmt, ...);

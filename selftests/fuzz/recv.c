@@ -200,6 +200,7 @@ static void receive_many(int side, const struct op *op, struct how *how)
 	n = recvmmsg(end[side].fd, m, 4, MSG_DONTWAIT, NULL);
 	how->control = true;
 	how->nonblock = true;
+	how->socket_error = true;
 	if (n < 0)
 		model_received(incoming(side), -1, errno, -1, text, len, how);
 	for (i = 0; i < n; i++)
