@@ -353,24 +353,26 @@ int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 		const struct tls_record *rec)
 {
 	const struct tls_framing *f = &rx->key->framing;
-	unsigned int len = rec->text_len - f->tail;
+	/* One more piece for a byte costs more than to cut it off again. */
+	bool apart = f->tail && rec->text_len > TLS_SMALL_RECORD;
 	struct scatterlist dst[TLS_RX_DST] __uninitialized;
 	struct sk_buff *skb;
 	int err, i;
 
-	skb = rx_alloc(sk, len);
+	skb = rx_alloc(sk, rec->text_len - apart);
 	if (!skb)
 		return -ENOMEM;
 	rx_msg(skb)->offset = 0;
 	rx_msg(skb)->type = rec->type;
-	tls_sg_clear(dst, ARRAY_SIZE(dst));
+	tls_sg_clear(dst, 2 + skb_shinfo(skb)->nr_frags);
 	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
 		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
 
 		sg_set_page(&dst[1 + i], skb_frag_page(frag),
 			    skb_frag_size(frag), skb_frag_off(frag));
 	}
-	if (f->tail)
+	rx->tail = 0;
+	if (apart)
 		sg_set_buf(&dst[1 + i++], &rx->tail, 1);
 
 	err = rx_open(sk, rx, rec, dst, i);
