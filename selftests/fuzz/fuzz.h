@@ -142,6 +142,9 @@ extern bool slow;		/* the kernel checks everything */
 extern bool have_nic;
 extern bool verbose;
 
+/* main.c */
+double now(void);
+
 /* gen.c */
 uint32_t rnd(uint64_t *state);
 void make_sequence(struct sequence *s, uint64_t seed, uint32_t nr);

@@ -3,7 +3,8 @@
  * fuzz [-s SEED] [-t SECONDS] [-n NUMBER [-o OP,OP,...]] [-T] [-v]
  *
  * Sequences of operations on kernel TLS sockets, one after the other, each in
- * a process of its own. -n: only this one; -o: only these of its operations.
+ * a process of its own. -n: only this one, again and again if it has threads;
+ * -o: only these of its operations.
  * -T: only those with threads. -v: tell of each.
  */
 
@@ -23,7 +24,7 @@ static void on_signal(int sig)
 {
 }
 
-static double now(void)
+double now(void)
 {
 	struct timespec ts;
 
@@ -119,12 +120,19 @@ static void shrink(void)
 		}
 	printf("# the shortest that fails: %s\n", why);
 	print_sequence(s);
-	printf("# again: fuzz -s %llu -n %u -o ", (unsigned long long)s->seed,
-	       s->nr);
-	for (i = j = 0; i < s->n; i++)
+}
+
+/* How to repeat what failed, now that it is shrunk. */
+static void tell_again(const struct sequence *s)
+{
+	int i, any = 0;
+
+	printf("# again: make fuzz KFLAVOUR=%s SEED=%llu FUZZ_ARGS='-n %u",
+	       slow ? "debug" : "release", (unsigned long long)s->seed, s->nr);
+	for (i = 0; i < s->n; i++)
 		if (!s->off[i])
-			printf("%s%d", j++ ? "," : "", i);
-	printf("\n");
+			printf("%s%d", any++ ? "," : " -o ", i);
+	printf("'\n");
 }
 
 static void report(bool may_shrink)
@@ -142,6 +150,7 @@ static void report(bool may_shrink)
 		if (s->threads)
 			printf("# %s\n", shared->crowd);
 	}
+	tell_again(s);
 	fflush(stdout);
 }
 
@@ -175,7 +184,8 @@ static int job(uint64_t seed, uint32_t nr, int step, double until, char *list)
 			failed++;
 			report(!list);
 		}
-		if (!step)
+		/* What the scheduler decides takes more than one try. */
+		if (!step && !shared->s.threads)
 			break;
 	}
 	fflush(stdout);

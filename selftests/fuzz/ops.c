@@ -521,11 +521,21 @@ static void finish(const struct sequence *s)
 			close(end[i].fd);
 }
 
+/* With -v: which operations are slow? */
+static void tell_time(int nr, const char *what, double since)
+{
+	if (verbose && now() - since > 0.3)
+		printf("#   %3d: %s takes %.1f s\n", nr, what, now() - since);
+	fflush(stdout);
+}
+
 void run_ops(const struct sequence *s)
 {
+	double since = now();
 	int i;
 
 	start(s);
+	tell_time(-1, "the start", since);
 	for (i = 0; i < s->n; i++) {
 		const struct op *op = &s->op[i];
 
@@ -537,6 +547,7 @@ void run_ops(const struct sequence *s)
 			continue;
 		__atomic_store_n(&shared->at, i, __ATOMIC_RELAXED);
 		progress();
+		since = now();
 		/* A closed end answers with a reset. */
 		if (end[!op->side].closed &&
 		    (op->kind <= OP_fork_send || op->kind == OP_poll ||
@@ -545,7 +556,10 @@ void run_ops(const struct sequence *s)
 		if (op_sends(s, op) || op_receives(s, op) ||
 		    op_others(s, op) || op_peer(s, op))
 			shared->done[op->kind]++;
+		tell_time(i, kind_name(op->kind), since);
 	}
 	__atomic_store_n(&shared->at, s->n, __ATOMIC_RELAXED);
+	since = now();
 	finish(s);
+	tell_time(s->n, "the end", since);
 }

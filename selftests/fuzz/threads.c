@@ -426,10 +426,10 @@ void run_threads(const struct sequence *s)
 		for (i = 0; i < 2; i++)
 			if (!__atomic_load_n(&crowd->busy[i],
 					     __ATOMIC_SEQ_CST) &&
-			    !crowd->told[i]) {
-				shutdown(end[i].fd, SHUT_WR);
-				crowd->told[i] = true;
-			}
+			    !crowd->told[i])
+				/* When a record does not fit yet: again. */
+				crowd->told[i] = !shutdown(end[i].fd, SHUT_WR) ||
+						 errno != EAGAIN;
 	}
 	for (i = 0; i < n; i++) {
 		if (!process)
