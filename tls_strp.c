@@ -41,8 +41,7 @@ struct strp_cursor {
 static bool cursor_start(const struct tls_strp *strp, struct strp_cursor *c)
 {
 	if (strp->held) {
-		c->skb = strp->held;
-		c->offset = 0;
+		*c = (struct strp_cursor){ .skb = strp->held };
 		return true;
 	}
 	c->seq = tcp_sk(strp->sk)->copied_seq;
@@ -265,10 +264,10 @@ int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,
 EXPORT_SYMBOL_IF_KUNIT(tls_strp_hold);
 
 /*
- * TCP has no room for the rest of a header: take what is there of it.
+ * TCP has no room for the rest of a header: take what is there of it. A record
+ * whose header is known by that is held.
  *
- * Return: 1 when the record's header is known, and the record is held; else as
- * tls_strp_next().
+ * Return: 0, or an error as tls_strp_next().
  */
 static int start_fill(struct tls_strp *strp, const struct tls_framing *f,
 		      struct tls_record *rec, gfp_t gfp)
@@ -285,7 +284,7 @@ static int start_fill(struct tls_strp *strp, const struct tls_framing *f,
 	if (strp->start_len < TLS_HEADER_SIZE)
 		return 0;
 	return tls_record_parse(f, strp->start, rec) ?:
-	       tls_strp_hold(strp, rec, gfp) ?: 1;
+	       tls_strp_hold(strp, rec, gfp);
 }
 
 /**
@@ -310,7 +309,7 @@ int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
 
 	if (!strp->held && strp->start_len) {
 		err = start_fill(strp, f, rec, gfp);
-		if (err <= 0)
+		if (err || !strp->held)
 			return err;
 	} else if (!strp->held) {
 		unsigned int have = queued(sk);

@@ -28,22 +28,22 @@
 struct tls_key *tls_key_new(const struct tls_cipher *cipher, u16 version,
 			    const u8 *info, gfp_t gfp)
 {
+	struct crypto_aead *tfm;
 	struct tls_key *key;
 	int err;
 
+	tfm = crypto_alloc_aead(cipher->alg, 0, 0);
+	if (IS_ERR(tfm))
+		return ERR_CAST(tfm);
 	key = kzalloc(sizeof(*key), gfp);
-	if (!key)
+	if (!key) {
+		crypto_free_aead(tfm);
 		return ERR_PTR(-ENOMEM);
-
+	}
+	key->tfm = tfm;
 	tls_framing_init(&key->framing, cipher, version, info);
 	memcpy(key->secret, tls_info_key(cipher, info), cipher->key_size);
 
-	key->tfm = crypto_alloc_aead(cipher->alg, 0, 0);
-	if (IS_ERR(key->tfm)) {
-		err = PTR_ERR(key->tfm);
-		key->tfm = NULL;
-		goto fail;
-	}
 	err = crypto_aead_setkey(key->tfm, key->secret, cipher->key_size);
 	if (err)
 		goto fail;

@@ -218,7 +218,7 @@ struct nic_conn {
 	struct nic_key key;
 	struct nic_flow flow;
 
-	spinlock_t lock;
+	spinlock_t lock;	/* one segment of it at a time: what follows */
 	struct nic_stream stream;
 	u32 seq;
 	bool dead;

@@ -229,7 +229,7 @@ building=$!
 "$VM_DIR/programs.sh" >/dev/null
 status=0
 "$VM_DIR/lint.sh" || status=1
-result "checkpatch --strict, sparse and W=1 are silent" $status
+result "checkpatch, sparse, W=1, clang and coccinelle are silent" $status
 boot_guest release 1500
 tally_guest release
 check_reference

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# lint.sh: checkpatch --strict, sparse and W=1 on the module; silent when well.
+# lint.sh: checkpatch --strict, sparse, W=1, clang's analyzer and coccinelle on
+# the module, and spin on the models of its lockless protocols.
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
@@ -14,11 +15,18 @@ cd "$TOP"
 # file's name, one that wants tables constant (ours are made from those
 # underneath when the first socket attaches), and one that wants a constant on
 # the right where both sides are.
-"$source/scripts/checkpatch.pl" --no-tree --strict --terse --show-types \
-	--no-summary --ignore FILE_PATH_CHANGES,PREFER_KERNEL_TYPES \
-	--ignore EMBEDDED_FILENAME,CONST_STRUCT,CONSTANT_COMPARISON \
-	-f ./*.c ./*.h tests/*.c include/net/*.h include/uapi/linux/*.h \
-	selftests/kernel/*.[ch] selftests/kernel/Makefile Kconfig Makefile || failed=1
+style() {
+	"$source/scripts/checkpatch.pl" --no-tree --strict --terse \
+		--show-types --no-summary \
+		--ignore FILE_PATH_CHANGES,PREFER_KERNEL_TYPES \
+		--ignore EMBEDDED_FILENAME,CONST_STRUCT,CONSTANT_COMPARISON \
+		"$@" || failed=1
+}
+style -f ./*.c ./*.h tests/*.c include/net/*.h include/uapi/linux/*.h \
+	selftests/kernel/*.[ch] selftests/kernel/Makefile Kconfig Makefile
+# The device's counters are a list that is expanded with a macro of one's own.
+style --ignore COMPLEX_MACRO,MACRO_ARG_REUSE -f selftests/nic/*.[ch] \
+	selftests/nic/Makefile
 
 # The table of promises names tests that are there.
 while read -r name; do
@@ -31,5 +39,8 @@ done < <(grep '^| ' selftests/README.md | grep -oE '`[a-z0-9_]{12,}`' |
 	 tr -d '`' | grep -v '\.')
 
 KFLAGS="W=1 C=2" "$VM_DIR/module.sh" "$kernel" lint >/dev/null || failed=1
+nic=$(KFLAGS="C=2" "$VM_DIR/nic.sh" ours release) || failed=1
+"$VM_DIR/models.sh" || failed=1
+"$VM_DIR/analyze.sh" "$BUILD/module/lint" "$nic" || failed=1
 [ $failed = 0 ] || die "lint found something: see above"
 say "lint: nothing found"

@@ -26,6 +26,9 @@ flock			util-linux
 qemu-system-x86_64	qemu-system-x86
 mmdebstrap		mmdebstrap
 sparse			sparse
+clang-tidy		clang-tidy
+spatch			coccinelle
+spin			spin
 gnuplot			gnuplot-nox
 dpkg			dpkg
 /usr/share/keyrings/debian-archive-keyring.gpg	debian-archive-keyring
