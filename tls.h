@@ -344,6 +344,7 @@ enum tls_decrypted tls_strp_decrypted(const struct tls_strp *strp,
 void tls_strp_restore(struct tls_strp *strp, const u8 *from,
 		      unsigned int offset, unsigned int len);
 u32 tls_strp_seq(const struct tls_strp *strp);
+unsigned int tls_strp_held(const struct tls_strp *strp);
 bool tls_strp_partial(const struct tls_strp *strp);
 void tls_strp_purge(struct tls_strp *strp);
 
@@ -500,7 +501,8 @@ struct tls_rx;
  * @end: hand everything to TCP now, whatever its buffer says, and take no
  *	more; -EAGAIN when memory is short: then nothing has ended
  * @write_space: TCP has room again; may be in softirq; true: wake writers
- * @blocked: poll: a send could not make progress; without the lock
+ * @waiting: bytes of records that TCP has not taken; without the lock. While
+ *	there are any, a send could not make progress
  * @record_is_open: MSG_MORE has left a record open
  * @rekey: install a further key (TLS 1.3)
  * @key: the current key
@@ -512,7 +514,7 @@ struct tls_tx_ops {
 	void (*splice_eof)(struct sock *sk, struct tls_tx *tx);
 	int (*end)(struct sock *sk, struct tls_tx *tx);
 	bool (*write_space)(struct sock *sk, struct tls_tx *tx);
-	bool (*blocked)(const struct tls_tx *tx);
+	unsigned int (*waiting)(const struct tls_tx *tx);
 	bool (*record_is_open)(const struct tls_tx *tx);
 	int (*rekey)(struct sock *sk, struct tls_tx *tx, struct tls_key *key);
 	const struct tls_key *(*key)(const struct tls_tx *tx);
@@ -527,6 +529,8 @@ struct tls_tx_ops {
  * @read_sock: as tcp_read_sock(); with the socket lock owned
  * @readable: poll: a read would not block; without the lock
  * @failed: poll: reads return an error; without the lock
+ * @held: bytes to read that TCP does not have any more; with the socket lock
+ *	owned
  * @rekey: install a further key (TLS 1.3); with the socket lock owned
  * @key: the current key; with the socket lock owned
  * @free: forget the direction; with the socket lock owned
@@ -542,6 +546,7 @@ struct tls_rx_ops {
 			 read_descriptor_t *desc, sk_read_actor_t actor);
 	bool (*readable)(const struct tls_rx *rx);
 	bool (*failed)(const struct tls_rx *rx);
+	unsigned int (*held)(const struct tls_rx *rx);
 	int (*rekey)(struct sock *sk, struct tls_rx *rx, struct tls_key *key);
 	const struct tls_key *(*key)(const struct tls_rx *rx);
 	void (*free)(struct sock *sk, struct tls_rx *rx);

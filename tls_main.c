@@ -7,10 +7,12 @@
  * While a direction has no key, they pass everything on unchanged.
  */
 
+#include <asm/ioctls.h>
 #include <linux/inet_diag.h>
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/skmsg.h>
+#include <linux/sockios.h>
 #include <linux/splice.h>
 #include <net/inet_common.h>
 #include <net/sock.h>
@@ -162,6 +164,26 @@ static int tls_peek_len(struct socket *sock)
 	return tls_rx(ctx) ? INT_MAX : ctx->ops->base_ops->peek_len(sock);
 }
 
+/* What TCP counts, and what stands between TCP and the application. */
+static int tls_ioctl(struct sock *sk, int cmd, int *karg)
+{
+	struct tls_context *ctx = tls_ctx_lockless(sk);
+	int ret = ctx->ops->base->ioctl(sk, cmd, karg);
+	struct tls_tx *tx = tls_tx(ctx);
+	struct tls_rx *rx = tls_rx(ctx);
+
+	if (ret)
+		return ret;
+	if (rx && cmd == SIOCINQ) {
+		lock_sock(sk);
+		*karg += rx->ops->held(rx);
+		release_sock(sk);
+	}
+	if (tx && (cmd == SIOCOUTQ || cmd == SIOCOUTQNSD))
+		*karg += tx->ops->waiting(tx);
+	return 0;
+}
+
 static __poll_t tls_poll(struct file *file, struct socket *sock,
 			 struct poll_table_struct *wait)
 {
@@ -173,11 +195,11 @@ static __poll_t tls_poll(struct file *file, struct socket *sock,
 
 	/* Writable means that a record would find a place. */
 	if (tx && !(READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN) &&
-	    tx->ops->blocked(tx)) {
+	    tx->ops->waiting(tx)) {
 		set_bit(SOCK_NOSPACE, &sock->flags);
 		/* Pairs with tcp_check_space(): the queue may have gone now. */
 		smp_mb__after_atomic();
-		if (tx->ops->blocked(tx))
+		if (tx->ops->waiting(tx))
 			mask &= ~(EPOLLOUT | EPOLLWRNORM);
 	}
 	if (!rx)
@@ -643,6 +665,7 @@ static void make_proto(struct proto *to, const struct proto *base)
 	to->getsockopt = tls_getsockopt;
 	to->sendmsg = tls_sendmsg;
 	to->recvmsg = tls_recvmsg;
+	to->ioctl = tls_ioctl;
 	to->splice_eof = tls_splice_eof;
 	to->sock_is_readable = tls_is_readable;
 #ifdef CONFIG_BPF_SYSCALL

@@ -425,13 +425,21 @@ void tls_strp_restore(struct tls_strp *strp, const u8 *from,
 }
 
 /**
+ * tls_strp_held - bytes of the record at the head that TCP does not have
+ * @strp: the parser
+ */
+unsigned int tls_strp_held(const struct tls_strp *strp)
+{
+	return strp->held ? strp->held_len : strp->start_len;
+}
+
+/**
  * tls_strp_seq - TCP sequence number of the record at the head
  * @strp: the parser
  */
 u32 tls_strp_seq(const struct tls_strp *strp)
 {
-	return tcp_sk(strp->sk)->copied_seq -
-	       (strp->held ? strp->held_len : strp->start_len);
+	return tcp_sk(strp->sk)->copied_seq - tls_strp_held(strp);
 }
 
 /**
@@ -442,7 +450,7 @@ u32 tls_strp_seq(const struct tls_strp *strp)
  */
 bool tls_strp_partial(const struct tls_strp *strp)
 {
-	return strp->held || strp->start_len || queued(strp->sk);
+	return tls_strp_held(strp) || queued(strp->sk);
 }
 
 /**

@@ -506,6 +506,17 @@ static bool sw_failed(const struct tls_rx *base)
 	return READ_ONCE(sw_rx(base)->err);
 }
 
+static unsigned int sw_held(const struct tls_rx *base)
+{
+	struct tls_sw_rx *rx = sw_rx(base);
+	unsigned int n = tls_strp_held(&rx->strp);
+	struct sk_buff *skb;
+
+	skb_queue_walk(&rx->ready, skb)
+		n += unread(skb);
+	return n;
+}
+
 static void sw_start(struct sock *sk, struct tls_rx *base)
 {
 	struct tls_sw_rx *rx = sw_rx(base);
@@ -583,6 +594,7 @@ static const struct tls_rx_ops tls_sw_rx_ops = {
 	.read_sock	= sw_read_sock,
 	.readable	= sw_readable,
 	.failed		= sw_failed,
+	.held		= sw_held,
 	.rekey		= sw_rekey,
 	.key		= sw_key,
 	.free		= sw_free,

@@ -558,7 +558,7 @@ static bool sw_write_space(struct sock *sk, struct tls_tx *base)
 	return err != -EAGAIN;
 }
 
-static bool sw_blocked(const struct tls_tx *base)
+static unsigned int sw_waiting(const struct tls_tx *base)
 {
 	/* A hint for poll: TCP calls back when the queue has gone. */
 	return READ_ONCE(sw_tx(base)->queue.bytes);
@@ -608,7 +608,7 @@ static const struct tls_tx_ops tls_sw_tx_ops = {
 	.splice_eof	= sw_splice_eof,
 	.end		= sw_end,
 	.write_space	= sw_write_space,
-	.blocked	= sw_blocked,
+	.waiting	= sw_waiting,
 	.record_is_open	= sw_record_is_open,
 	.rekey		= sw_rekey,
 	.key		= sw_key,

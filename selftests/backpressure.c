@@ -138,14 +138,17 @@ static long tcp_taken(int fd)
 	int i;
 
 	for (i = 0; i < 2000; i++) {
-		/* What the C library knows of it ends before bytes_acked. */
+		/*
+		 * What the C library knows of it ends before these: bytes
+		 * sent, those of them again, and not sent yet (32 bits).
+		 */
 		uint64_t info[32] = {};
 		socklen_t len = sizeof(info);
 
 		before = after;
 		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len))
 			return -1;
-		after = info[15] + tcp_has(fd, SIOCOUTQ);
+		after = info[25] - info[26] + (uint32_t)info[18];
 		if (after == before)
 			return after;
 		usleep(1000);
@@ -420,6 +423,36 @@ TEST_F_TIMEOUT(backpressure, o_nonblock_is_msg_dontwait, 120)
 		ASSERT_EQ(0, send(self->a, "", 0, flags));
 		FINISH(RECORD_MAX);
 	}
+}
+
+TEST_F_TIMEOUT(backpressure, ioctl_tells_0_only_when_all_is_acknowledged, 120)
+{
+	const unsigned int limit = 64;
+	uint64_t info[32] = {};
+	socklen_t len = sizeof(info);
+	int i, queued = -1;
+
+	CONNECT(.sndbuf = 5000, .rcvbuf = 5000, .lowat = 1000);
+	ASSERT_EQ(0, set_limit(self->a, limit));
+	EXPECT_EQ(0, tcp_has(self->a, SIOCOUTQ));
+	for (i = 0; PUT(20000, MSG_DONTWAIT) >= 0; i++)
+		ASSERT_GT(100, i);
+	cut(self->c, self->pos, TYPE_DATA);
+	/* All records that were made, but for what has been acknowledged. */
+	for (i = 0; i < 10000 && queued != tcp_has(self->a, SIOCOUTQ); i++) {
+		queued = tcp_has(self->a, SIOCOUTQ);
+		ASSERT_EQ(0, getsockopt(self->a, IPPROTO_TCP, TCP_INFO, info,
+					&len));
+		usleep(1000);
+	}
+	EXPECT_EQ(self->pos / limit * (limit + wire_overhead(&self->w)),
+		  /* bytes_acked; the SYN is one of them */
+		  queued + info[15] - 1);
+	ASSERT_EQ(0, wire_follow(&self->w, self->c, limit));
+	for (i = 0; tcp_has(self->a, SIOCOUTQ) && i < 10000; i++)
+		usleep(1000);
+	EXPECT_GT(10000, i);
+	DISCONNECT();
 }
 
 TEST_F_TIMEOUT(backpressure, sndtimeo_ends_a_wait_with_what_was_taken, 120)
