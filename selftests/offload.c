@@ -306,6 +306,57 @@ TEST_WIRE(ipv6_connections_are_offloaded)
 	EXPECT_SECRET(n->na);
 }
 
+/* TLS 1.3 is offered to drivers that say that they can; others never see it. */
+TEST_WIRE(a_device_without_tls13_never_sees_such_a_connection)
+{
+	static const uint16_t ciphers[] = { TLS_CIPHER_AES_GCM_128,
+					    TLS_CIPHER_AES_GCM_256,
+					    TLS_CIPHER_CHACHA20_POLY1305 };
+	struct net *n = &self->n;
+	int i, key;
+
+	ASSERT_EQ(0, knob(n->na, "capabilities", "0"));
+	ASSERT_EQ(0, knob(n->nb, "capabilities", "0"));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, join(n, &self->a, &self->b));
+		ASSERT_EQ(0, attach_both(self->a, self->b));
+		ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_3_VERSION,
+				      ciphers[i]));
+		/* Nor with another key. */
+		for (key = 1; key < 3; key++) {
+			EXPECT_EQ(40000, transfer(self->a, self->b, 40000,
+						  7000));
+			EXPECT_EQ(20000, transfer(self->b, self->a, 20000,
+						  7000));
+			ASSERT_EQ(0, set_key(self->a, TLS_TX, TLS_1_3_VERSION,
+					     ciphers[i], 10 + key));
+			ASSERT_EQ(0, set_key(self->b, TLS_RX, TLS_1_3_VERSION,
+					     ciphers[i], 10 + key));
+		}
+		EXPECT_EQ(40000, transfer(self->a, self->b, 40000, 7000));
+		EXPECT_EQ(i + 1, stat_in(n->a, "TlsTxSw"));
+		EXPECT_EQ(i + 1, stat_in(n->a, "TlsRxSw"));
+		EXPECT_EQ(i + 1, stat_in(n->b, "TlsTxSw"));
+		EXPECT_EQ(i + 1, stat_in(n->b, "TlsRxSw"));
+		close(self->a);
+		close(self->b);
+	}
+	EXPECT_EQ(0, nic(n->na, "tx_tls_add"));
+	EXPECT_EQ(0, nic(n->na, "rx_tls_add"));
+	EXPECT_EQ(0, nic(n->nb, "rx_tls_add"));
+	/* It was not even asked. */
+	EXPECT_EQ(0, nic(n->na, "add_refused"));
+	EXPECT_EQ(0, nic(n->nb, "add_refused"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+	EXPECT_SECRET(n->na);
+
+	/* TLS 1.2 is its work as ever. */
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	EXPECT_EQ(40000, transfer(self->a, self->b, 40000, 4000));
+	EXPECT_EQ(10, nic(n->na, "tx_tls_records"));
+	EXPECT_EQ(10, nic(n->nb, "rx_tls_records"));
+}
+
 /*
  * Records of both keys are in flight, and some are sent again: each is under
  * its own key, and the devices get the new one when they can take it.

@@ -158,6 +158,7 @@ struct nic {
 	DECLARE_HASHTABLE(rx_conns, 6);
 
 	struct nic_knobs knobs;
+	struct tlsdev_ops ops;		/* its capabilities are a knob too */
 	atomic64_t counters[NIC_NUM_COUNTERS];
 	struct dentry *dir;
 	struct nic_watch __rcu *watch;

@@ -163,6 +163,10 @@ int nic_debugfs_add(struct nic *nic)
 	debugfs_create_file("forget", 0200, dir, nic, &forget_fops);
 	debugfs_create_file("watch", 0200, dir, nic, &watch_fops);
 	debugfs_create_u32("table_size", 0600, dir, &k->table_size);
+#ifdef TLSDEV_CAP_TLS_1_3
+	debugfs_create_ulong("capabilities", 0600, dir,
+			     &nic->ops.capabilities);
+#endif
 	debugfs_create_u32("add_error", 0600, dir, &k->add_error);
 	debugfs_create_u32("add_delay_ms", 0600, dir, &k->add_delay_ms);
 	debugfs_create_bool("tx_fallback", 0600, dir, &k->tx_fallback);

@@ -214,7 +214,8 @@ static void nic_setup(struct net_device *dev)
 
 	ether_setup(dev);
 	dev->netdev_ops = &nic_netdev_ops;
-	dev->tlsdev_ops = &nic_tlsdev_ops;
+	nic->ops = nic_tlsdev_ops;
+	dev->tlsdev_ops = &nic->ops;
 	dev->pcpu_stat_type = NETDEV_PCPU_STAT_TSTATS;
 	dev->needs_free_netdev = true;
 	dev->max_mtu = 9000;
