@@ -357,6 +357,166 @@ TEST_WIRE(a_device_without_tls13_never_sees_such_a_connection)
 	EXPECT_EQ(10, nic(n->nb, "rx_tls_records"));
 }
 
+/* A key with @left records left. */
+static int set_last(int fd, int direction, uint16_t version, uint16_t cipher,
+		    unsigned int left)
+{
+	uint64_t seq = -(uint64_t)left;
+	union keys k;
+	size_t len = make_keys(&k, version, cipher, 1);
+	int i;
+
+	for (i = 0; i < 8; i++)
+		k.bytes[len - 8 + i] = seq >> (56 - 8 * i);
+	return setsockopt(fd, SOL_TLS, direction, &k, len);
+}
+
+static int last_join(const struct net *n, uint16_t version, uint16_t cipher,
+		     unsigned int left, int *a, int *b)
+{
+	return join(n, a, b) || attach_both(*a, *b) ||
+	       set_last(*a, TLS_TX, version, cipher, left) ||
+	       set_last(*b, TLS_RX, version, cipher, left);
+}
+
+/* No number is left: as in software, the socket has failed for good. */
+static void expect_exhausted(struct __test_metadata *_metadata, int fd,
+			     uint16_t version, uint16_t cipher)
+{
+	int file = open("/proc/self/exe", O_RDONLY), err = 0, i;
+	socklen_t len = sizeof(err);
+
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(-1, send(fd, MARK, MARK_LEN, MSG_NOSIGNAL));
+		EXPECT_EQ(EBADMSG, errno);
+		EXPECT_EQ(-1, send_type(fd, TYPE_ALERT, MARK, MARK_LEN,
+					MSG_NOSIGNAL));
+		EXPECT_EQ(EBADMSG, errno);
+		EXPECT_EQ(-1, sendfile(fd, file, NULL, 1000));
+		EXPECT_EQ(EBADMSG, errno);
+	}
+	EXPECT_EQ(-1, set_key(fd, TLS_TX, version, cipher, 7));
+	EXPECT_EQ(0, getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len));
+	EXPECT_EQ(EBADMSG, err);
+	EXPECT_EQ(-1, send(fd, MARK, MARK_LEN, MSG_NOSIGNAL));
+	EXPECT_EQ(EBADMSG, errno);
+	close(file);
+}
+
+TEST_WIRE(the_last_record_number_of_an_offloaded_key_is_the_last)
+{
+	static const uint16_t versions[] = { TLS_1_2_VERSION, TLS_1_3_VERSION };
+	static const uint16_t ciphers[] = { TLS_CIPHER_AES_GCM_128,
+					    TLS_CIPHER_CHACHA20_POLY1305 };
+	static unsigned char buf[50000];
+	struct net *n = &self->n;
+	long sealed;
+	ssize_t len;
+	char c;
+	int i;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (i = 0; i < 8; i++) {
+		uint16_t version = versions[i & 1], cipher = ciphers[i >> 1 & 1];
+
+		sealed = nic(n->na, "tx_tls_records");
+		ASSERT_EQ(0, knob(n->na, "tx_fallback", i & 4 ? "1" : "0"));
+		ASSERT_EQ(0, last_join(n, version, cipher, 3, &self->a,
+				       &self->b));
+		ASSERT_EQ(i * 2 + 1, nic(n->na, "tx_tls_add"));
+		ASSERT_EQ(0, send_text(self->a, 1000, 1000, 0));
+		/* The last but one is sent by whoever can. */
+		ASSERT_EQ(1000, recv_text(self->b, 1000, 0));
+		ASSERT_EQ(0, knob(n->na, "lose", "1"));
+		ASSERT_EQ(0, send_text(self->a, 4000, 2000, 1000));
+		expect_exhausted(_metadata, self->a, version, cipher);
+		ASSERT_EQ(4000, recv_text(self->b, 4000, 1000));
+		EXPECT_EQ(-1, recv(self->b, &c, 1, MSG_DONTWAIT));
+		EXPECT_EQ(EAGAIN, errno);
+		EXPECT_GE(sealed + 3, nic(n->na, "tx_tls_records"));
+		close(self->a);
+		/* The end of the stream, or a reset; no byte more. */
+		EXPECT_GE(0, recv(self->b, &c, 1, 0));
+		close(self->b);
+
+		/* Of one call only the records go that have a number. */
+		ASSERT_EQ(0, last_join(n, version, cipher, 2, &self->a,
+				       &self->b));
+		text(buf, sizeof(buf), 0);
+		len = send(self->a, buf, sizeof(buf), 0);
+		EXPECT_GT(50000, len);
+		expect_exhausted(_metadata, self->a, version, cipher);
+		close(self->a);
+		sealed = recv_text(self->b, 50000, 0);
+		/* What was said to be taken is not lost. */
+		EXPECT_LE(len, sealed);
+		EXPECT_GE(2 * RECORD_MAX, sealed);
+		EXPECT_EQ(0, sealed % RECORD_MAX);
+		close(self->b);
+	}
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+	EXPECT_SECRET(n->na);
+}
+
+/* A device counts on by itself, and finds the tag right. */
+TEST_WIRE(a_record_behind_the_last_number_is_not_delivered)
+{
+	static unsigned char rec[3000], data[2000];
+	struct timeval tv = { .tv_sec = 20 };
+	struct net *n = &self->n;
+	size_t len;
+	int i;
+
+	text(data, sizeof(data), 0);
+	for (i = 0; i < 2; i++) {
+		uint16_t version = i ? TLS_1_3_VERSION : TLS_1_2_VERSION;
+
+		ASSERT_EQ(0, join(n, &self->a, &self->b));
+		setsockopt(self->b, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+		ASSERT_EQ(0, attach(self->b));
+		ASSERT_EQ(0, set_last(self->b, TLS_RX, version,
+				      TLS_CIPHER_AES_GCM_128, 1));
+		EXPECT_EQ(i + 1, nic(n->nb, "rx_tls_add"));
+		len = make_record(rec, version, -1, TYPE_DATA, data, 2000, 0);
+		ASSERT_EQ(len, send(self->a, rec, len, 0));
+		len = make_record(rec, version, 0, TYPE_DATA, data, 2000, 0);
+		ASSERT_EQ(len, send(self->a, rec, len, 0));
+		EXPECT_EQ(2000, recv_text(self->b, 2000, 0));
+		EXPECT_EQ(-1, recv(self->b, rec, 1, 0));
+		EXPECT_EQ(EBADMSG, errno);
+		close(self->a);
+		close(self->b);
+	}
+}
+
+/* A KeyUpdate may be the last record of a key. */
+TEST_WIRE(an_update_in_the_last_record_of_an_offloaded_key)
+{
+	static const unsigned char key_update[5] = { 24, 0, 0, 1, 0 };
+	struct net *n = &self->n;
+	unsigned char in[16];
+	int i, type;
+
+	ASSERT_EQ(0, last_join(n, TLS_1_3_VERSION, TLS_CIPHER_AES_GCM_128, 2,
+			       &self->a, &self->b));
+	ASSERT_EQ(0, send_text(self->a, 3000, 3000, 0));
+	ASSERT_EQ(5, send_type(self->a, TYPE_HANDSHAKE, key_update, 5, 0));
+	ASSERT_EQ(0, set_key(self->a, TLS_TX, TLS_1_3_VERSION,
+			     TLS_CIPHER_AES_GCM_128, 9));
+	ASSERT_EQ(0, send_text(self->a, 3000, 3000, 3000));
+	ASSERT_EQ(3000, recv_text(self->b, 3000, 0));
+	ASSERT_EQ(5, recv_type(self->b, &type, in, sizeof(in), 0));
+	ASSERT_EQ(TYPE_HANDSHAKE, type);
+	ASSERT_EQ(0, set_key(self->b, TLS_RX, TLS_1_3_VERSION,
+			     TLS_CIPHER_AES_GCM_128, 9));
+	ASSERT_EQ(3000, recv_text(self->b, 3000, 3000));
+	for (i = 0; i < 20 && nic(n->na, "tx_tls_add") < 2; i++)
+		ASSERT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+	EXPECT_EQ(2, nic(n->na, "tx_tls_add"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+	EXPECT_SECRET(n->na);
+}
+
 /*
  * Records of both keys are in flight, and some are sent again: each is under
  * its own key, and the devices get the new one when they can take it.
