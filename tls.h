@@ -344,6 +344,7 @@ enum tls_decrypted tls_strp_decrypted(const struct tls_strp *strp,
 void tls_strp_restore(struct tls_strp *strp, const u8 *from,
 		      unsigned int offset, unsigned int len);
 u32 tls_strp_seq(const struct tls_strp *strp);
+bool tls_strp_end(const struct tls_strp *strp, u32 *seq);
 unsigned int tls_strp_held(const struct tls_strp *strp);
 bool tls_strp_partial(const struct tls_strp *strp);
 void tls_strp_purge(struct tls_strp *strp);
@@ -396,7 +397,7 @@ struct tls_device_tx *tls_device_tx_new(struct sock *sk,
 void tls_device_tx_rekey(struct sock *sk, struct tls_device_tx *tx,
 			 const struct tls_key *key);
 int tls_device_tx_prepare(struct sock *sk, struct tls_device_tx *tx,
-			  const struct tls_key *key, const struct tls_queue *q);
+			  const struct tls_key *key, struct tls_queue *q);
 void tls_device_tx_record(struct sock *sk, struct tls_device_tx *tx,
 			  const struct tls_queue *q, u64 sn, size_t len);
 void tls_device_fence(struct sock *sk);
@@ -418,6 +419,8 @@ void tls_device_rx_record(struct sock *sk, struct tls_device_rx *rx, u32 seq,
 			  u64 sn);
 void tls_device_rx_done(struct sock *sk, struct tls_device_rx *rx,
 			enum tls_decrypted how, u64 next_sn, bool more);
+void tls_device_rx_ahead(struct sock *sk, struct tls_device_rx *rx, u32 seq,
+			 u64 next_sn);
 #else
 static inline int tls_device_init(void)
 {
@@ -442,7 +445,7 @@ static inline void tls_device_tx_rekey(struct sock *sk,
 
 static inline int
 tls_device_tx_prepare(struct sock *sk, struct tls_device_tx *tx,
-		      const struct tls_key *key, const struct tls_queue *q)
+		      const struct tls_key *key, struct tls_queue *q)
 {
 	return 0;
 }
@@ -485,6 +488,12 @@ static inline void tls_device_rx_done(struct sock *sk,
 				      struct tls_device_rx *rx,
 				      enum tls_decrypted how, u64 next_sn,
 				      bool more)
+{
+}
+
+static inline void tls_device_rx_ahead(struct sock *sk,
+				       struct tls_device_rx *rx, u32 seq,
+				       u64 next_sn)
 {
 }
 #endif

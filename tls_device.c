@@ -43,8 +43,9 @@ static struct workqueue_struct *tls_device_wq;
 /* ---- the tie between socket and device ---- */
 
 /*
- * Something between TCP and the device works on what TCP sends: IPsec, or
- * TCP's own signatures (RFC 2385, RFC 5925), which are over the text then.
+ * Something between TCP and the device works on what TCP sends: IPsec, a
+ * tunnel of the route's own, or TCP's signatures (RFC 2385, RFC 5925), which are
+ * over the text then.
  */
 static bool is_protected(const struct sock *sk, const struct dst_entry *dst)
 {
@@ -56,7 +57,24 @@ static bool is_protected(const struct sock *sk, const struct dst_entry *dst)
 	if (rcu_access_pointer(tcp_sk(sk)->ao_info))
 		return true;
 #endif
-	return dst_xfrm(dst);
+	return dst_xfrm(dst) || dst->lwtstate;
+}
+
+/* What is at the bottom of bonds and VLANs for this socket; under RCU. */
+struct net_device *tls_device_lowest(struct net_device *dev, struct sock *sk,
+				     bool *vlan)
+{
+	struct net_device *lower = dev;
+
+	do {
+		dev = lower;
+		lower = netdev_sk_get_lowest_dev(dev, sk);
+		if (is_vlan_dev(lower)) {
+			*vlan = true;
+			lower = vlan_dev_real_dev(lower);
+		}
+	} while (lower != dev);
+	return dev;
 }
 
 /**
@@ -71,23 +89,14 @@ static bool is_protected(const struct sock *sk, const struct dst_entry *dst)
  */
 struct net_device *tls_device_find(struct sock *sk, bool *vlan)
 {
-	struct net_device *dev = NULL, *lower;
+	struct net_device *dev = NULL;
 	struct dst_entry *dst;
 
 	*vlan = false;
 	rcu_read_lock();
 	dst = __sk_dst_get(sk);
 	if (dst && !is_protected(sk, dst)) {
-		lower = READ_ONCE(dst->dev);
-		*vlan = is_vlan_dev(lower);
-		do {
-			dev = lower;
-			lower = netdev_sk_get_lowest_dev(dev, sk);
-			if (is_vlan_dev(lower)) {
-				*vlan = true;
-				lower = vlan_dev_real_dev(lower);
-			}
-		} while (lower != dev);
+		dev = tls_device_lowest(READ_ONCE(dst->dev), sk, vlan);
 		if (dev->tlsdev_ops)
 			dev_hold(dev);
 		else
@@ -123,6 +132,27 @@ bool tls_device_can(const struct net_device *dev, bool vlan,
 	}
 	return f->version == TLS_1_2_VERSION ||
 	       dev->tlsdev_ops->capabilities & TLSDEV_CAP_TLS_1_3;
+}
+
+/**
+ * tls_device_may_return - may the device have a direction again?
+ * @netdev: the device that the socket is tied to
+ * @sk: the socket; its lock owned
+ * @feature: NETIF_F_HW_TLS_TX or _RX
+ * @f: how the direction frames its records
+ *
+ * tls_device_lock held for reading.
+ */
+bool tls_device_may_return(const struct net_device *netdev, struct sock *sk,
+			   netdev_features_t feature,
+			   const struct tls_framing *f)
+{
+	bool vlan;
+	struct net_device *now = tls_device_find(sk, &vlan);
+	bool can = now == netdev && tls_device_can(now, vlan, feature, f);
+
+	dev_put(now);
+	return can;
 }
 
 static void tie_free(struct work_struct *work)

@@ -48,6 +48,9 @@ struct tls_device_tx {
 	struct tls_record_info *spare;
 };
 
+/* Records that are noted of a range that the device asked about. */
+#define TLS_DEVICE_LOG	13
+
 /**
  * struct tls_device_rx - receiving over a device
  * @offload: what the driver sees; must be first
@@ -55,6 +58,9 @@ struct tls_device_tx {
  * @failed: records that came encrypted since the last that did not
  * @target: how many of them there may be before the device is told its place
  * @told_next: tell it at the next record boundary that it has not passed
+ * @logged_for: the request that @log is for
+ * @logged: entries of @log
+ * @log: records that began in the range asked for, and their numbers
  */
 struct tls_device_rx {
 	struct tls_offload_context_rx offload;
@@ -62,6 +68,12 @@ struct tls_device_rx {
 	unsigned int failed;
 	unsigned int target;
 	bool told_next;
+	u64 logged_for;
+	unsigned int logged;
+	struct {
+		u32 seq;
+		u64 sn;
+	} log[TLS_DEVICE_LOG];
 };
 
 /**
@@ -94,9 +106,14 @@ tls_device_netdev(const struct tls_context *ctx)
 					 lockdep_is_held(&tls_device_lock));
 }
 
+struct net_device *tls_device_lowest(struct net_device *dev, struct sock *sk,
+				     bool *vlan);
 struct net_device *tls_device_find(struct sock *sk, bool *vlan);
 bool tls_device_can(const struct net_device *dev, bool vlan,
 		    netdev_features_t feature, const struct tls_framing *f);
+bool tls_device_may_return(const struct net_device *netdev, struct sock *sk,
+			   netdev_features_t feature,
+			   const struct tls_framing *f);
 struct tls_device *tls_device_tie(struct sock *sk, struct net_device *netdev);
 int tls_device_add(struct net_device *netdev, struct sock *sk,
 		   enum tls_offload_ctx_dir dir, const struct tls_key *key,

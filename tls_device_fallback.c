@@ -14,10 +14,11 @@
 #include <linux/refcount.h>
 #include <linux/scatterlist.h>
 #include <net/ip.h>
+#include <net/ip6_checksum.h>
 #include <net/ipv6.h>
 #include <net/tcp.h>
 
-#include "tls.h"
+#include "tls_device.h"
 
 #define TLS_FALLBACK_PAGES \
 	DIV_ROUND_UP(TLS_MAX_PAYLOAD_SIZE + 1 + TLS_TAG_SIZE, PAGE_SIZE)
@@ -106,26 +107,30 @@ static int encrypt_text(struct tls_fallback *f,
 {
 	struct scatterlist src[1 + MAX_SKB_FRAGS];
 	struct tls_framing framing = f->framing;
+	unsigned int size = sizeof(struct aead_request) +
+			    crypto_aead_reqsize(f->aead);
 	u8 *header = skb_frag_address(&rec->frags[0]);
-	u8 aad[TLS_AAD_SPACE_SIZE];
 	u8 iv[TLS_MAX_IV_SIZE];
 	struct aead_request *req;
 	size_t aad_len;
-	u8 type;
+	u8 type, *aad;
 	int err;
 
+	/* Of the stack, nothing may be in a scatterlist. */
+	req = kmalloc(size + TLS_AAD_SPACE_SIZE, GFP_ATOMIC | __GFP_NOWARN);
+	if (!req)
+		return -ENOMEM;
+	aad = (u8 *)req + size;
 	framing.seq = rec->sn;
 	tls_record_iv(&framing, header + TLS_HEADER_SIZE, iv);
 	type = header[0];
 	aad_len = tls_record_aad(&framing, type, text_len, aad);
 
-	req = aead_request_alloc(f->aead, GFP_ATOMIC);
-	if (!req)
-		return -ENOMEM;
 	sg_init_table(src, ARRAY_SIZE(src));
 	sg_set_buf(&src[0], aad, aad_len);
 	sg_set_buf(&to[0], aad, aad_len);
 	map_record(rec, framing.prepend, len, src + 1);
+	aead_request_set_tfm(req, f->aead);
 	aead_request_set_callback(req, 0, NULL, NULL);
 	aead_request_set_ad(req, aad_len);
 	aead_request_set_crypt(req, src, to, len, iv);
@@ -194,27 +199,33 @@ out:
 	return err;
 }
 
-/* A segment with the headers of @skb, and room for its payload. */
+/*
+ * A segment with the headers of @skb, and room for its payload: @linear, as some
+ * drivers insist on, or in pages, which are easier to get.
+ */
 static struct sk_buff *segment_alloc(const struct sk_buff *skb,
-				     unsigned int headers)
+				     unsigned int headers, bool linear)
 {
 	unsigned int headroom = skb_headroom(skb);
 	unsigned int len = skb->len - headers;
+	unsigned int room = headers + (linear ? len : 0);
 	struct sk_buff *to;
 	int err;
 
-	to = alloc_skb_with_frags(headroom + headers, len,
+	to = alloc_skb_with_frags(headroom + room, linear ? 0 : len,
 				  PAGE_ALLOC_COSTLY_ORDER, &err,
 				  GFP_ATOMIC | __GFP_NOWARN);
 	if (!to)
 		return NULL;
 	skb_reserve(to, headroom);
-	if (skb_copy_bits(skb, 0, skb_put(to, headers), headers)) {
+	if (skb_copy_bits(skb, 0, skb_put(to, room), headers)) {
 		kfree_skb(to);
 		return NULL;
 	}
-	to->data_len = len;
-	to->len += len;
+	if (!linear) {
+		to->data_len = len;
+		to->len += len;
+	}
 	/* Offsets of headers count from the head: they are the same. */
 	skb_copy_header(to, skb);
 	to->decrypted = 0;
@@ -240,16 +251,28 @@ static void segment_replace(struct sk_buff *to, struct sk_buff *from)
 		WARN_ON_ONCE(refcount_sub_and_test(-more, &sk->sk_wmem_alloc));
 }
 
-/**
- * tls_encrypt_skb - encrypt a segment that a device was to encrypt
- * @skb: the segment, consumed; may be of many (GSO), its data at any header
- *
- * Softirq or process context, from a driver or the way to it.
- *
- * Return: the segment encrypted; or NULL: for want of memory, or because all
- * of it is acknowledged. TCP sends again what matters.
- */
-struct sk_buff *tls_encrypt_skb(struct sk_buff *skb)
+/* A segment that was summed already was so over its text: do it again. */
+static int segment_checksum(struct sk_buff *skb)
+{
+	unsigned int len = skb->len - skb_transport_offset(skb);
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
+		return 0;
+	if (ip_hdr(skb)->version == 4)
+		tcp_hdr(skb)->check = ~tcp_v4_check(len, ip_hdr(skb)->saddr,
+						    ip_hdr(skb)->daddr, 0);
+	else
+		tcp_hdr(skb)->check = ~tcp_v6_check(len,
+						    &ipv6_hdr(skb)->saddr,
+						    &ipv6_hdr(skb)->daddr, 0);
+	skb->ip_summed = CHECKSUM_PARTIAL;
+	skb->csum_start = skb_transport_header(skb) - skb->head;
+	skb->csum_offset = offsetof(struct tcphdr, check);
+	return skb_checksum_help(skb);
+}
+
+/* As tls_encrypt_skb(); @linear: in one piece. */
+static struct sk_buff *encrypt_segment(struct sk_buff *skb, bool linear)
 {
 	unsigned int headers = skb_tcp_all_headers(skb);
 	u32 seq = ntohl(tcp_hdr(skb)->seq);
@@ -258,19 +281,22 @@ struct sk_buff *tls_encrypt_skb(struct sk_buff *skb)
 
 	if (!len || !skb_is_decrypted(skb))
 		return skb;
-	to = segment_alloc(skb, headers);
+	to = segment_alloc(skb, headers, linear);
 	while (to && done < len) {
 		struct tls_record_info rec;
 		struct tls_fallback *f;
+		u32 at = seq + done;
 		size_t from, n;
 		int err, i;
 
-		f = tls_device_fallback(skb->sk, seq + done, &rec);
+		f = tls_device_fallback(skb->sk, at, &rec);
 		if (!f)
 			goto drop;
-		from = seq + done - tls_record_start_seq(&rec);
+		/* Sequence numbers have 32 bits, whatever a size_t has. */
+		from = (u32)(at - tls_record_start_seq(&rec));
 		n = min(len - done, rec.len - from);
-		err = encrypt_part(f, &rec, from, n, to, headers + done);
+		err = WARN_ON_ONCE(from >= rec.len) ? -EINVAL :
+		      encrypt_part(f, &rec, from, n, to, headers + done);
 		for (i = 0; i < rec.num_frags; i++)
 			put_page(skb_frag_page(&rec.frags[i]));
 		tls_fallback_put(f);
@@ -278,7 +304,7 @@ struct sk_buff *tls_encrypt_skb(struct sk_buff *skb)
 			goto drop;
 		done += n;
 	}
-	if (!to)
+	if (!to || segment_checksum(to))
 		goto drop;
 	segment_replace(to, skb);
 	/* The core finds the end of a list of packets there. */
@@ -289,6 +315,20 @@ drop:
 	kfree_skb(to);
 	kfree_skb(skb);
 	return NULL;
+}
+
+/**
+ * tls_encrypt_skb - encrypt a segment that a device was to encrypt
+ * @skb: the segment, consumed; may be of many (GSO), its data at any header
+ *
+ * Softirq or process context, from a driver.
+ *
+ * Return: the segment encrypted, in one piece; or NULL: for want of memory, or
+ * because all of it is acknowledged. TCP sends again what matters.
+ */
+struct sk_buff *tls_encrypt_skb(struct sk_buff *skb)
+{
+	return encrypt_segment(skb, true);
 }
 EXPORT_SYMBOL_GPL(tls_encrypt_skb);
 
@@ -336,28 +376,50 @@ struct sk_buff *tls_validate_xmit_skb_sw(struct sock *sk,
 					 struct sk_buff *skb)
 {
 	if (likely(!is_spoiled(sk, skb)))
-		return tls_encrypt_skb(skb);
+		return encrypt_segment(skb, false);
 	kfree_skb(skb);
 	return NULL;
 }
 EXPORT_SYMBOL_GPL(tls_validate_xmit_skb_sw);
 
 /*
- * The device has gone, or the bond would not choose it any more. Bonding sends
- * all packets of an offloaded socket to its device, encrypted ones and those
- * without data too, and drops them if it has none: so the socket is none now.
+ * The device has gone, or the bond would not choose it any more. A bonding that
+ * knows no other header than the kernel's sends all packets of an offloaded
+ * socket to its device, encrypted ones and those without data too, and drops
+ * them if it has none: so from now on the socket is none. What the device was
+ * given before remains its to encrypt.
  */
 static bool is_cut_off(struct net_device *dev, const struct net_device *netdev,
 		       struct sock *sk)
 {
+	bool vlan = false;
+
 	return !netdev || (netif_is_bond_master(dev) &&
-			   netdev_sk_get_lowest_dev(dev, sk) != netdev);
+			   tls_device_lowest(dev, sk, &vlan) != netdev);
 }
 
-/* Does what is given to @dev leave by @netdev, or is this asked again? */
-static bool passes_on(struct net_device *dev, const struct net_device *netdev)
+/*
+ * May text go on to @dev: is it the device that encrypts, or will this be asked
+ * again behind it? Whoever sums the segment before the device does sums its
+ * text.
+ */
+static bool may_have_text(const struct net_device *dev,
+			  const struct net_device *netdev,
+			  const struct sk_buff *skb)
 {
-	return dev == netdev || is_vlan_dev(dev) || netif_is_bond_master(dev);
+	bool v4 = ip_hdr(skb)->version == 4;
+	netdev_features_t features = dev->features;
+	bool vlan = skb_vlan_tagged(skb);
+
+	if (vlan)
+		features = netdev_intersect_features(features,
+						     dev->vlan_features);
+	if (skb->ip_summed != CHECKSUM_PARTIAL ||
+	    !can_checksum_protocol(features, htons(v4 ? ETH_P_IP : ETH_P_IPV6)))
+		return false;
+	if (dev == netdev)
+		return !vlan || dev->vlan_features & NETIF_F_HW_TLS_TX;
+	return is_vlan_dev(dev) || netif_is_bond_master(dev);
 }
 
 /**
@@ -389,13 +451,13 @@ struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev,
 		/* Pairs with tls_is_skb_tx_device_offloaded(). */
 		smp_store_release(&sk->sk_validate_xmit_skb,
 				  tls_validate_xmit_skb_sw);
-		return tls_encrypt_skb(skb);
+		return encrypt_segment(skb, false);
 	}
 	if (!skb_is_decrypted(skb))
 		return skb;
-	if (passes_on(dev, netdev) &&
+	if (may_have_text(dev, netdev, skb) &&
 	    tls_device_has(sk, ntohl(tcp_hdr(skb)->seq)))
 		return skb;
-	return tls_encrypt_skb(skb);
+	return encrypt_segment(skb, false);
 }
 EXPORT_SYMBOL_GPL(tls_validate_xmit_skb);

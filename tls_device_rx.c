@@ -98,18 +98,13 @@ void tls_device_rx_stop(struct sock *sk, struct tls_device_rx *rx)
 void tls_device_rx_restart(struct sock *sk, struct tls_device_rx *rx,
 			   const struct tls_key *key)
 {
-	struct tls_offload_context_rx *offload = &rx->offload;
 	struct net_device *netdev;
 
 	down_read(&tls_device_lock);
 	netdev = tls_device_netdev(tls_get_ctx(sk));
-	if (netdev) {
-		memset(offload->driver_state, 0,
-		       sizeof(offload->driver_state));
-		atomic64_set(&offload->resync_req, 0);
-		offload->resync_async = NULL;
-		rx->failed = 0;
-		rx->target = TLS_HINT_MIN;
+	if (netdev && tls_device_may_return(netdev, sk, NETIF_F_HW_TLS_RX,
+					    &key->framing)) {
+		*rx = (struct tls_device_rx){ .target = TLS_HINT_MIN };
 		rx->added = !tls_device_add(netdev, sk, TLS_OFFLOAD_CTX_DIR_RX,
 					    key, tcp_sk(sk)->copied_seq);
 	}
@@ -155,15 +150,18 @@ static void resync_request(struct sock *sk, struct tls_device_rx *rx, u32 seq,
 		rx_resync(sk, rx, seq, sn);
 }
 
-/* The driver wants to know what there was in a range, some time later. */
+/*
+ * The driver wants to know what there was in a range, some time later. It may
+ * ask anew at any time, on another CPU: what was noted belongs to one request.
+ */
 static void resync_async(struct sock *sk, struct tls_device_rx *rx, u32 seq,
 			 u64 sn)
 {
 	struct tls_offload_resync_async *async =
 		READ_ONCE(rx->offload.resync_async);
-	s64 req;
+	unsigned int i;
 	u32 asked;
-	u16 i;
+	s64 req;
 
 	if (!async)
 		return;
@@ -175,30 +173,33 @@ static void resync_async(struct sock *sk, struct tls_device_rx *rx, u32 seq,
 	if (req & RESYNC_REQ_ASYNC) {
 		u32 end = asked + ((u64)req >> 16 & U16_MAX);
 
-		if (before(seq, asked))
-			return;
-		if (async->rcd_delta == U16_MAX) {
-			/* The device has forgotten about it. */
-			tls_offload_rx_resync_async_request_cancel(async);
-			return;
+		if (rx->logged_for != (u64)req) {
+			rx->logged_for = req;
+			rx->logged = 0;
 		}
-		if (!after(seq, end) &&
-		    async->loglen < TLS_DEVICE_RESYNC_ASYNC_LOGMAX)
-			async->log[async->loglen++] = seq;
-		async->rcd_delta++;
+		if (before(seq, asked) || after(seq, end) ||
+		    rx->logged == TLS_DEVICE_LOG)
+			return;
+		rx->log[rx->logged].seq = seq;
+		rx->log[rx->logged++].sn = sn;
 		return;
 	}
 
-	for (i = 0; i < async->loglen; i++) {
-		if (async->log[i] != asked)
+	for (i = 0; i < rx->logged; i++) {
+		if (rx->log[i].seq != asked)
 			continue;
-		sn -= async->rcd_delta - i;
 		seq = asked;
+		sn = rx->log[i].sn;
 		break;
 	}
-	async->loglen = 0;
-	async->rcd_delta = 0;
-	if (seq == asked && atomic64_try_cmpxchg(&async->req, &req, 0))
+	if (before(seq, asked))
+		return;
+	/* Also when no record began there: it is behind us now. */
+	if (!atomic64_try_cmpxchg(&async->req, &req, 0))
+		return;
+	rx->logged_for = 0;
+	rx->logged = 0;
+	if (seq == asked)
 		rx_resync(sk, rx, seq, sn);
 }
 
@@ -267,4 +268,25 @@ void tls_device_rx_done(struct sock *sk, struct tls_device_rx *rx,
 		rx->told_next = false;
 		rx_resync(sk, rx, tcp_sk(sk)->copied_seq, next_sn);
 	}
+}
+
+/**
+ * tls_device_rx_ahead - the record at the head is still to be completed
+ * @sk: the socket
+ * @rx: receiving over a device
+ * @seq: TCP sequence number where it ends
+ * @next_sn: number of the record after it
+ *
+ * In a stream that does not pause, this is where a device can be told its
+ * place: tls_device_rx_done() comes too late for it.
+ *
+ * Socket lock held; any context.
+ */
+void tls_device_rx_ahead(struct sock *sk, struct tls_device_rx *rx, u32 seq,
+			 u64 next_sn)
+{
+	if (!rx->told_next)
+		return;
+	rx->told_next = false;
+	rx_resync(sk, rx, seq, next_sn);
 }

@@ -111,6 +111,9 @@ static int tx_begin(struct sock *sk, struct net_device *netdev,
 	memset(offload->driver_state, 0, sizeof(offload->driver_state));
 	tx_mark(tx, key, seq);
 	err = tls_device_add(netdev, sk, TLS_OFFLOAD_CTX_DIR_TX, key, seq);
+	if (err)
+		memset(offload->driver_state, 0,
+		       sizeof(offload->driver_state));
 	tx->added = !err;
 	return err;
 }
@@ -173,6 +176,16 @@ out:
 	return tx;
 }
 
+/*
+ * The device has gone, or is not on the way any more: what is framed for it
+ * would be encrypted segment by segment.
+ */
+static bool is_cut_off(const struct sock *sk)
+{
+	return !rcu_access_pointer(tls_get_ctx(sk)->netdev) ||
+	       READ_ONCE(sk->sk_validate_xmit_skb) != tls_validate_xmit_skb;
+}
+
 /* The device is free of the old key: it gets the new one from @seq on. */
 static void tx_restart(struct sock *sk, struct tls_device_tx *tx,
 		       const struct tls_key *key, u32 seq)
@@ -197,7 +210,9 @@ static void tx_restart(struct sock *sk, struct tls_device_tx *tx,
 		spin_unlock_irq(&offload->lock);
 		tx->next_fallback = NULL;
 		tls_fallback_put(old);
-		if (!tx_begin(sk, netdev, tx, key, seq))
+		if (tls_device_may_return(netdev, sk, NETIF_F_HW_TLS_TX,
+					  &key->framing) &&
+		    !tx_begin(sk, netdev, tx, key, seq))
 			tx->state = TX_DEVICE;
 	}
 	up_read(&tls_device_lock);
@@ -216,7 +231,7 @@ void tls_device_tx_rekey(struct sock *sk, struct tls_device_tx *tx,
 			 const struct tls_key *key)
 {
 	tls_fallback_put(tx->next_fallback);
-	tx->next_fallback = tx->added ?
+	tx->next_fallback = tx->added && !is_cut_off(sk) ?
 			    tls_fallback_new(key, sk->sk_allocation) : NULL;
 	tx->state = tx->next_fallback ? TX_DRAIN : TX_ENGINE;
 }
@@ -241,18 +256,26 @@ static bool tx_drained(const struct sock *sk, const struct tls_device_tx *tx)
  * Process context, socket lock owned.
  *
  * Return: 1 if it will, and then the record's memory is there; 0 if the engine
- * must; or -ENOMEM.
+ * must; or -ENOMEM, or what TCP says.
  */
 int tls_device_tx_prepare(struct sock *sk, struct tls_device_tx *tx,
-			  const struct tls_key *key, const struct tls_queue *q)
+			  const struct tls_key *key, struct tls_queue *q)
 {
 	if (tx->state == TX_DRAIN && !q->flip && tx_drained(sk, tx))
 		tx_restart(sk, tx, key, next_seq(sk, q->bytes));
 	if (tx->state != TX_DEVICE)
 		return 0;
-	if (!rcu_access_pointer(tls_get_ctx(sk)->netdev)) {
+	if (is_cut_off(sk)) {
 		tx->state = TX_ENGINE;
 		return 0;
+	}
+	/* It can be told its place only where a segment may begin. */
+	if (unlikely(test_bit(TLS_TX_SYNC_SCHED, &tls_get_ctx(sk)->flags)) &&
+	    q->bytes) {
+		int err = tls_queue_push(q, TLS_PUSH_ALL);
+
+		if (err && err != -EAGAIN)
+			return err;
 	}
 	if (!tx->spare)
 		tx->spare = kzalloc(sizeof(*tx->spare),
@@ -280,8 +303,7 @@ static void tx_resync(struct sock *sk, struct tls_device_tx *tx, u64 sn,
 	if (err)
 		return;
 	/* Pairs with tls_offload_tx_resync_pending(). */
-	smp_mb__before_atomic();
-	clear_bit(TLS_TX_SYNC_SCHED, &ctx->flags);
+	clear_bit_unlock(TLS_TX_SYNC_SCHED, &ctx->flags);
 }
 
 /**
@@ -311,6 +333,7 @@ void tls_device_tx_record(struct sock *sk, struct tls_device_tx *tx,
 	}
 
 	tx->spare = NULL;
+	BUILD_BUG_ON(TLS_RECORD_PIECES > ARRAY_SIZE(rec->frags));
 	rec->sn = sn;
 	rec->len = len;
 	rec->end_seq = seq + len;
@@ -377,7 +400,7 @@ EXPORT_SYMBOL_GPL(tls_get_record);
 void tls_offload_tx_resync_request(struct sock *sk, u32 got_seq, u32 exp_seq)
 {
 	trace_tls_device_lost(sk, false, got_seq, exp_seq);
-	WARN_ON(test_and_set_bit(TLS_TX_SYNC_SCHED, &tls_get_ctx(sk)->flags));
+	set_bit(TLS_TX_SYNC_SCHED, &tls_get_ctx(sk)->flags);
 }
 EXPORT_SYMBOL_GPL(tls_offload_tx_resync_request);
 

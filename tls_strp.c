@@ -443,6 +443,23 @@ u32 tls_strp_seq(const struct tls_strp *strp)
 }
 
 /**
+ * tls_strp_end - where does the record at the head end?
+ * @strp: the parser
+ * @seq: TCP sequence number after it
+ *
+ * Return: false when its header is not known.
+ */
+bool tls_strp_end(const struct tls_strp *strp, u32 *seq)
+{
+	if (strp->held) {
+		*seq = tls_strp_seq(strp) + strp->held_rec.full_len;
+		return true;
+	}
+	*seq = strp->head_seq + strp->head.full_len;
+	return strp->head_known && strp->head_seq == tls_strp_seq(strp);
+}
+
+/**
  * tls_strp_partial - is there a part of a record?
  * @strp: the parser
  *

@@ -89,7 +89,9 @@ static int rx_restore(struct sock *sk, struct tls_sw_rx *rx,
 		if (err)
 			return err;
 	}
-	buf = kvmalloc(rec->text_len + TLS_TAG_SIZE, sk->sk_allocation);
+	/* A cipher writes there: no memory of vmalloc's. */
+	buf = kmalloc(rec->text_len + TLS_TAG_SIZE,
+		      sk->sk_allocation | __GFP_NOWARN);
 	if (!buf)
 		return -ENOMEM;
 	sg_init_table(dst, ARRAY_SIZE(dst));
@@ -105,7 +107,7 @@ static int rx_restore(struct sock *sk, struct tls_sw_rx *rx,
 	}
 	if (!err)
 		tls_strp_restore(&rx->strp, buf, skip, rec->text_len);
-	kvfree_sensitive(buf, rec->text_len + TLS_TAG_SIZE);
+	kfree_sensitive(buf);
 	return err;
 }
 

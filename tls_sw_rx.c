@@ -41,6 +41,7 @@ static int rx_next(struct sock *sk, struct tls_sw_rx *rx,
 		   struct tls_record *rec, gfp_t gfp)
 {
 	const struct tls_framing *f = &rx->key->framing;
+	u32 end;
 	int ret;
 
 	if (rx->err)
@@ -48,6 +49,8 @@ static int rx_next(struct sock *sk, struct tls_sw_rx *rx,
 	if (rx->key_update)
 		return -EKEYEXPIRED;
 	ret = tls_strp_next(&rx->strp, f, rec, gfp);
+	if (!ret && unlikely(rx->device) && tls_strp_end(&rx->strp, &end))
+		tls_device_rx_ahead(sk, rx->device, end, f->seq + 1);
 	if (likely(ret >= 0) || ret == -ENOMEM)
 		return ret;
 	return tls_rx_fail(sk, rx, header_fault(f, rec, ret), ret);

@@ -225,20 +225,12 @@ enum tls_offload_sync_type {
 	TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ_ASYNC = 2,
 };
 
-#define TLS_DEVICE_RESYNC_ASYNC_LOGMAX	13
-
 /**
  * struct tls_offload_resync_async - a request that is answered later
  * @req: sequence number (32 bits), length (16 bits), RESYNC_REQ_* bits
- * @loglen: entries of @log
- * @rcd_delta: records seen since the first of @log
- * @log: where records began in the range asked for
  */
 struct tls_offload_resync_async {
 	atomic64_t req;
-	u16 loglen;
-	u16 rcd_delta;
-	u32 log[TLS_DEVICE_RESYNC_ASYNC_LOGMAX];
 };
 
 #define TLS_DRIVER_STATE_SIZE_RX	8
@@ -309,8 +301,6 @@ static inline void
 tls_offload_rx_resync_async_request_start(struct tls_offload_resync_async *resync_async,
 					  __be32 seq, u16 len)
 {
-	resync_async->loglen = 0;
-	resync_async->rcd_delta = 0;
 	atomic64_set(&resync_async->req,
 		     (u64)ntohl(seq) << 32 | (u64)len << 16 |
 		     RESYNC_REQ | RESYNC_REQ_ASYNC);
@@ -339,11 +329,8 @@ static inline void tls_offload_rx_resync_set_type(struct sock *sk,
 /* Has the driver asked for a resync of TX that has not come yet? */
 static inline bool tls_offload_tx_resync_pending(struct sock *sk)
 {
-	bool pending = test_bit(TLS_TX_SYNC_SCHED, &tls_get_ctx(sk)->flags);
-
 	/* Whoever sees that it came sees what it brought. */
-	smp_mb__after_atomic();
-	return pending;
+	return test_bit_acquire(TLS_TX_SYNC_SCHED, &tls_get_ctx(sk)->flags);
 }
 
 struct tls_record_info *tls_get_record(struct tls_offload_context_tx *context,
@@ -359,16 +346,22 @@ struct sk_buff *tls_validate_xmit_skb_sw(struct sock *sk,
 void tls_device_sk_destruct(struct sock *sk);
 void tls_offload_tx_resync_request(struct sock *sk, u32 got_seq, u32 exp_seq);
 
-/* Must the device encrypt this segment? Then it is plaintext. */
+/*
+ * Must the device encrypt this segment? Then it is plaintext. That holds too
+ * for what a device has been given before its connection left it.
+ */
 static inline bool tls_is_skb_tx_device_offloaded(const struct sk_buff *skb)
 {
+	struct sk_buff *(*validate)(struct sock *sk, struct net_device *dev,
+				    struct sk_buff *skb);
 	struct sock *sk = skb->sk;
 
-	return skb_is_decrypted((struct sk_buff *)skb) && sk &&
-	       sk_fullsock(sk) &&
-	       /* Pairs with tls_device_tx_new(). */
-	       smp_load_acquire(&sk->sk_validate_xmit_skb) ==
-	       &tls_validate_xmit_skb;
+	if (!skb_is_decrypted((struct sk_buff *)skb) || !sk || !sk_fullsock(sk))
+		return false;
+	/* Pairs with tls_device_tx_new(). */
+	validate = smp_load_acquire(&sk->sk_validate_xmit_skb);
+	return validate == tls_validate_xmit_skb ||
+	       validate == tls_validate_xmit_skb_sw;
 }
 
 static inline bool tls_is_sk_rx_device_offloaded(struct sock *sk)

@@ -57,7 +57,9 @@ static void send_frame(struct nic *nic, struct nic *peer, struct sk_buff *skb,
 			nic_count(nic, NIC_tx_tls_dropped, 1);
 			goto drop;
 		}
-		nic_tcp_checksum(frame);
+		/* As hardware does: only what the stack has left to it. */
+		if (skb->ip_summed == CHECKSUM_PARTIAL)
+			nic_tcp_checksum(frame);
 	} else if (skb->ip_summed == CHECKSUM_PARTIAL) {
 		frame->ip_summed = CHECKSUM_PARTIAL;
 		frame->csum_start = skb_headroom(frame) +

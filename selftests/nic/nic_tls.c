@@ -250,6 +250,12 @@ static struct sk_buff *tx_fallback(struct nic *nic, struct nic_conn *conn,
 		nic_count(nic, NIC_tx_tls_passed, 1);
 		return skb;
 	}
+	/* Drivers have no room for more descriptors by now. */
+	if (skb_is_nonlinear(nskb)) {
+		nic_count(nic, NIC_tx_tls_dropped, 1);
+		kfree_skb(nskb);
+		return NULL;
+	}
 	nic_count(nic, NIC_tx_tls_fallback, 1);
 
 	spin_lock_bh(&conn->lock);
