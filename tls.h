@@ -285,7 +285,7 @@ int tls_queue_add(struct tls_queue *q, struct page *page, size_t offset,
 void tls_queue_seal(struct tls_queue *q, size_t len, bool device);
 void tls_queue_abandon(struct tls_queue *q);
 int tls_queue_push(struct tls_queue *q, enum tls_push how);
-int tls_queue_force(struct tls_queue *q);
+int tls_queue_force(struct tls_queue *q, bool last);
 void tls_queue_purge(struct tls_queue *q);
 size_t tls_queue_map(const struct tls_queue *q, size_t skip, size_t len,
 		     struct scatterlist *sg);
@@ -594,13 +594,13 @@ struct tls_rx *tls_sw_rx_new(struct sock *sk, struct tls_key *key);
 
 static inline struct tls_tx *tls_tx(const struct tls_context *ctx)
 {
-	/* Pairs with tls_install_tx(): the operations are seen complete. */
+	/* Pairs with tls_set_tx(): the operations are seen complete. */
 	return smp_load_acquire(&ctx->priv_ctx_tx);
 }
 
 static inline struct tls_rx *tls_rx(const struct tls_context *ctx)
 {
-	/* Pairs with tls_install_rx(). */
+	/* Pairs with tls_set_rx(). */
 	return smp_load_acquire(&ctx->priv_ctx_rx);
 }
 

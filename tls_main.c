@@ -78,6 +78,8 @@ static int tls_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 	 */
 	rcu_read_lock();
 	ctx = rcu_dereference(inet_csk(sk)->icsk_ulp_data);
+	/* No context: then the operations are not ours any more. */
+	smp_rmb();
 	base = ctx ? READ_ONCE(ctx->sk_proto) : READ_ONCE(sk->sk_prot);
 	if (ctx)
 		tx = tls_tx(ctx);
@@ -216,9 +218,13 @@ static __poll_t tls_poll(struct file *file, struct socket *sock,
 
 static bool tls_is_readable(struct sock *sk)
 {
-	struct tls_rx *rx = tls_rx(tls_ctx_lockless(sk));
+	struct tls_context *ctx = tls_ctx_lockless(sk);
+	const struct proto *base = READ_ONCE(ctx->sk_proto);
+	struct tls_rx *rx = tls_rx(ctx);
 
-	return rx && rx->ops->readable(rx);
+	if (rx)
+		return rx->ops->readable(rx);
+	return base->sock_is_readable && base->sock_is_readable(sk);
 }
 
 /* A connected socket stays one: its keys belong to the connection. */
@@ -591,7 +597,8 @@ static void tls_detach(struct sock *sk, struct tls_context *ctx)
 		WRITE_ONCE(sk->sk_write_space, ctx->sk_write_space);
 	/* Segments that a device has to encrypt look for their context. */
 	if (!ctx->device)
-		rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
+		/* Pairs with tls_sendmsg(). */
+		smp_store_release(&inet_csk(sk)->icsk_ulp_data, NULL);
 	ctx->priv_ctx_tx = NULL;
 	ctx->priv_ctx_rx = NULL;
 	write_unlock_bh(&sk->sk_callback_lock);

@@ -309,6 +309,7 @@ int tls_queue_push(struct tls_queue *q, enum tls_push how)
 /**
  * tls_queue_force - hand everything to TCP, even over its buffer's limit
  * @q: the queue
+ * @last: nobody will come back for it
  *
  * For the end of a call, or of the stream. Whoever replaced sk_write_space need
  * not call ours (the target of NVMe over TCP does not), and so nobody may come
@@ -317,7 +318,7 @@ int tls_queue_push(struct tls_queue *q, enum tls_push how)
  *
  * Return: 0, or as tls_queue_push().
  */
-int tls_queue_force(struct tls_queue *q)
+int tls_queue_force(struct tls_queue *q, bool last)
 {
 	struct sock *sk = q->sk;
 	struct tcp_sock *tp = tcp_sk(sk);
@@ -331,11 +332,14 @@ int tls_queue_force(struct tls_queue *q)
 	ret = tls_queue_push(q, TLS_PUSH_ALL);
 	/*
 	 * TCP's memory in all may be used up. Then it gives a socket one more
-	 * segment when that segment is what fills the socket's own buffer.
+	 * segment when that segment is what fills the socket's own buffer. It
+	 * makes that buffer smaller then, but not one that the user has set:
+	 * each call would pass the limit again.
 	 */
 	do {
 		before = q->bytes;
-		if (ret != -EAGAIN)
+		if (ret != -EAGAIN ||
+		    (!last && sk->sk_userlocks & SOCK_SNDBUF_LOCK))
 			break;
 		WRITE_ONCE(sk->sk_sndbuf, sk->sk_wmem_queued + 1);
 		ret = tls_queue_push(q, TLS_PUSH_ALL);

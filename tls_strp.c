@@ -123,7 +123,8 @@ EXPORT_SYMBOL_IF_KUNIT(tls_strp_copy);
  * Socket lock held, and for as long as @sg is used; any context.
  *
  * Return: entries used, the end not marked; -EMSGSIZE when the bytes are in
- * more pieces than that; -ENODATA when the stream ends before; -EFAULT when
+ * more pieces than that, or where somebody else may still change them between
+ * a cipher's looks at them; -ENODATA when the stream ends before; -EFAULT when
  * the bytes are in a device's memory.
  */
 int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
@@ -140,7 +141,7 @@ int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
 		int most = nents - 1 - used;
 		int ret;
 
-		if (used == nents)
+		if (used == nents || skb_has_shared_frag(c.skb))
 			return -EMSGSIZE;
 		if (!skb_frags_readable(c.skb))
 			return -EFAULT;

@@ -5,7 +5,8 @@
  * A record is decrypted from where TCP queued it, while the socket lock is
  * held: straight into the caller's buffer when all of it fits there, else into
  * new memory that waits in @ready until it has been read. What was received is
- * never written, as others may share its pages. A small record goes through one
+ * never written, as others may share its pages; where they may write them it is
+ * copied first. A small record goes through one
  * piece of memory to the caller: that costs less than finding its pages.
  *
  * TLS 1.3 hides the content type and padding behind the ciphertext. So for a
@@ -374,7 +375,8 @@ int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 			    skb_frag_size(frag), skb_frag_off(frag));
 	}
 	rx->tail = 0;
-	if (apart)
+	/* Some ciphers look for the end of the list even if there is no text. */
+	if (apart || !i)
 		sg_set_buf(&dst[1 + i++], &rx->tail, 1);
 
 	err = rx_open(sk, rx, rec, dst, i);
@@ -582,10 +584,8 @@ ssize_t tls_rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 		return len;
 	}
 	iov_iter_revert(to, got);
-	if (err == -EBADMSG) {
-		/* What is not authentic does not stay with the caller. */
+	/* What was not found authentic does not stay with the caller. */
+	if (err && got == len)
 		iov_iter_revert(to, iov_iter_zero(len, to));
-		return err;
-	}
 	return err == -EFAULT || !err ? 0 : err;
 }

@@ -186,11 +186,11 @@ static ssize_t rx_result(struct sock *sk, ssize_t copied, int ret)
 
 /*
  * The peer sends many records without data. They may not hold a reader that
- * does not wait, is signalled, or whose time is over.
+ * does not wait, is signalled, or whose time, @until, is over.
  *
  * Return: 0 to go on, or an error.
  */
-static int rx_flooded(struct tls_sw_rx *rx, long timeo, unsigned long since)
+static int rx_flooded(struct tls_sw_rx *rx, long timeo, unsigned long until)
 {
 	/* Whoever waits for an edge of poll must see one for the rest. */
 	rx->again = true;
@@ -198,7 +198,7 @@ static int rx_flooded(struct tls_sw_rx *rx, long timeo, unsigned long since)
 		return -EAGAIN;
 	if (signal_pending(current))
 		return sock_intr_errno(timeo);
-	if (timeo != MAX_SCHEDULE_TIMEOUT && time_after(jiffies, since + timeo))
+	if (timeo != MAX_SCHEDULE_TIMEOUT && time_after(jiffies, until))
 		return -EAGAIN;
 	rx->again = false;
 	cond_resched();
@@ -213,7 +213,7 @@ static int rx_flooded(struct tls_sw_rx *rx, long timeo, unsigned long since)
 static int rx_first(struct sock *sk, struct tls_sw_rx *rx,
 		    struct sk_buff **skb, long *timeo)
 {
-	unsigned long since = jiffies;
+	unsigned long until = jiffies + *timeo;
 	struct tls_record rec;
 	int empty = 0;
 	int ret;
@@ -233,7 +233,7 @@ static int rx_first(struct sock *sk, struct tls_sw_rx *rx,
 		ret = tls_rx_take(sk, rx, &rec);
 		if (ret > 0)
 			ret = ++empty % TLS_EMPTY_RECORDS ? 0 :
-			      rx_flooded(rx, *timeo, since);
+			      rx_flooded(rx, *timeo, until);
 		if (ret)
 			return ret;
 	}
@@ -404,19 +404,20 @@ static int sw_recvmsg(struct sock *sk, struct tls_rx *base, struct msghdr *msg,
 {
 	struct tls_sw_rx *rx = sw_rx(base);
 	struct rx_call call = { .msg = msg, .len = len, .type = -1 };
-	unsigned long since = jiffies;
+	unsigned long until;
 	long timeo;
 	int ret;
 
 	lock_sock(sk);
 	timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
+	until = jiffies + timeo;
 	call.target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
 
 	do {
 		ret = rx_step(sk, rx, &call, flags, &timeo);
 		if (ret > 0 && call.empty >= TLS_EMPTY_RECORDS) {
 			call.empty = 0;
-			ret = rx_flooded(rx, timeo, since) ?: 1;
+			ret = rx_flooded(rx, timeo, until) ?: 1;
 		}
 	} while (ret > 0);
 

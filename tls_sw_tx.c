@@ -506,7 +506,7 @@ static int sw_sendmsg(struct sock *sk, struct tls_tx *base,
 		 * one is over. Whoever replaced write-space need not call ours.
 		 */
 		if (err == -EAGAIN)
-			err = tls_queue_force(&tx->queue);
+			err = tls_queue_force(&tx->queue, false);
 		if (err && err != -EAGAIN && !copied)
 			ret = err;
 	}
@@ -533,7 +533,7 @@ static int sw_end(struct sock *sk, struct tls_tx *base)
 
 	if (tx->open && !tx->err)
 		tx_close_record(sk, tx);
-	err = tx->queue.bytes ? tls_queue_force(&tx->queue) : 0;
+	err = tx->queue.bytes ? tls_queue_force(&tx->queue, true) : 0;
 	err = err ?: tx->err;
 	tx->ended = err != -EAGAIN;
 	return err;

@@ -7,7 +7,9 @@
 
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/time.h>
+#include <time.h>
 
 FIXTURE(recv)
 {
@@ -170,6 +172,86 @@ TEST_F(recv, flood_of_empty_records_and_signals_is_eagain)
 		}
 		setitimer(ITIMER_REAL, &(struct itimerval){}, NULL);
 	}
+}
+
+/* Nor does a flood end a wait before its time. */
+TEST_F(recv, empty_records_do_not_shorten_a_wait)
+{
+	struct timeval tv = { .tv_sec = 2 };
+	struct timespec from, to;
+	char buf[8];
+	pid_t pid;
+	int i;
+
+	ASSERT_EQ(0, setsockopt(self->b, SOL_SOCKET, SO_RCVTIMEO, &tv,
+				sizeof(tv)));
+	pid = fork();
+	if (!pid) {
+		usleep(1300000);
+		for (i = 0; i < 200; i++) {
+			size_t n = MAKE(TYPE_DATA, "", 0);
+
+			if (send(self->a, self->rec, n, 0) != (ssize_t)n)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	EXPECT_EQ(-1, recv(self->b, buf, sizeof(buf), 0));
+	EXPECT_EQ(EAGAIN, errno);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	EXPECT_LE(1950, (to.tv_sec - from.tv_sec) * 1000 +
+			(to.tv_nsec - from.tv_nsec) / 1000000);
+	waitpid(pid, &i, 0);
+	EXPECT_EQ(0, i);
+}
+
+/*
+ * Who passes the peer's ciphertext on may still have its pages, and could
+ * change them between a cipher's two looks at them: they are copied first.
+ */
+TEST_F(recv, ciphertext_in_pages_of_a_relay_is_delivered)
+{
+	static unsigned char in[3 * RECORD_MAX], out[3 * RECORD_MAX];
+	int file = memfd_create("relay", 0), i, at;
+	size_t n, len = 0, got = 0;
+	unsigned char *map;
+	ssize_t ret;
+
+	for (at = 0; at < (int)sizeof(out); at++)
+		out[at] = at * 7 ^ at >> 8;
+	for (i = at = 0; i < 3; i++, at += RECORD_MAX) {
+		n = MAKE(TYPE_DATA, out + at, RECORD_MAX);
+		ASSERT_EQ(n, pwrite(file, self->rec, n, len));
+		len += n;
+	}
+	map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	if (!fork()) {
+		off_t offset = 0;
+
+		while (offset < (off_t)len)
+			if (sendfile(self->a, file, &offset, len - offset) <= 0)
+				_exit(1);
+		_exit(0);
+	}
+	/* In pieces of all kinds, large enough for a record or not. */
+	while (got < sizeof(in)) {
+		n = got ? 1 + got % 30000 : RECORD_MAX;
+		ret = recv(self->b, in + got,
+			   n < sizeof(in) - got ? n : sizeof(in) - got, 0);
+		ASSERT_LT(0, ret);
+		got += ret;
+	}
+	EXPECT_EQ(0, memcmp(in, out, sizeof(in)));
+	/* And none of them has been written to. */
+	for (i = at = 0, self->seq = 0; i < 3; i++, at += n) {
+		n = MAKE(TYPE_DATA, out + i * RECORD_MAX, RECORD_MAX);
+		EXPECT_EQ(0, memcmp(self->rec, map + at, n));
+	}
+	munmap(map, len);
+	close(file);
+	wait(NULL);
 }
 
 TEST_F(recv, peek_shows_several_records_and_takes_none)
