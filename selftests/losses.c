@@ -405,6 +405,165 @@ TEST_F_TIMEOUT(update, each_record_goes_under_the_key_that_it_was_framed_for,
 }
 
 /*
+ * A device that is removed under many
+ */
+
+FIXTURE(removal)
+{
+	struct net n;
+	char other[16], otherp[16];
+};
+
+/* Connections are between addresses that either wire leads to. */
+FIXTURE_SETUP(removal)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, net_wire(n)) {
+		TH_LOG("is tlsnic loaded?");
+	}
+	ASSERT_EQ(0, enter(n->a));
+	ASSERT_EQ(0, new_pair(self->other, self->otherp, n->b));
+	ASSERT_EQ(0, up_in(n->b, self->otherp, 2, 2));
+	ASSERT_EQ(0, up_in(n->a, self->other, 2, 1));
+	ASSERT_EQ(0, run_in(n->a, "ip addr add 10.9.0.1/32 dev lo && ip route add 10.9.0.2 via 10.2.0.2 metric 20"));
+	ASSERT_EQ(0, run_in(n->b, "ip addr add 10.9.0.2/32 dev lo && ip route add 10.9.0.1 via 10.2.0.1 metric 20"));
+}
+
+FIXTURE_TEARDOWN(removal)
+{
+}
+
+/* The wire that is preferred, and can be removed; a new one if need be. */
+static int prefer_wire(struct net *n, int turn)
+{
+	if (turn && (enter(n->a) || new_pair(n->na, n->nb, n->b) ||
+		     up_in(n->b, n->nb, 1, 2) || up_in(n->a, n->na, 1, 1)))
+		return -1;
+	return run_in(n->a, "ip route add 10.9.0.2 via 10.1.0.2 metric 10") ||
+	       run_in(n->b, "ip route add 10.9.0.1 via 10.1.0.1 metric 10") ||
+	       run_in(n->a, "tc qdisc add dev %s root tbf rate 1mbit burst 10k limit 1m",
+		      n->na);
+}
+
+/* What devices have of all connections together; it outlives each of them. */
+static long connections(void)
+{
+	FILE *f = fopen("/sys/kernel/debug/tlsnic/connections", "r");
+	long n = -1;
+
+	if (f) {
+		if (fscanf(f, "%ld", &n) != 1)
+			n = -1;
+		fclose(f);
+	}
+	return n;
+}
+
+/* Small sends of any size up to 300 bytes. */
+static int send_small(int fd, size_t len, unsigned int seed)
+{
+	size_t at = 0, n;
+
+	while (at < len) {
+		n = 1 + rand_r(&seed) % 300;
+		if (n > len - at)
+			n = len - at;
+		if (send_text(fd, n, n, at))
+			return -1;
+		at += n;
+	}
+	return 0;
+}
+
+/* What a process does not use it must not keep open. */
+static void close_but(int keep, const int *fd, int many)
+{
+	for (int i = 0; i < many; i++)
+		if (fd[i] != keep)
+			close(fd[i]);
+}
+
+TEST_F_TIMEOUT(removal, while_many_send_and_the_last_of_others_leave, PATIENCE)
+{
+	enum { MANY = 6, TURNS = 3, FEW = 30000, LEN = 150000 };
+	struct net *n = &self->n;
+	int a[MANY], b[MANY], last, turn, i, status;
+	pid_t sender[MANY], reader[MANY];
+	char c;
+
+	for (turn = 0; turn < TURNS; turn++) {
+		long before = connections(), other = nic(self->other,
+							 "tx_tls_add");
+
+		ASSERT_LE(0, before);
+		ASSERT_EQ(0, prefer_wire(n, turn));
+		for (i = 0; i < MANY; i++) {
+			ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.9.0.1",
+						"10.9.0.2", &a[i], &b[i]));
+			ASSERT_EQ(0, attach_both(a[i], b[i]));
+			ASSERT_EQ(0, set_keys(a[i], b[i], i % 2 ?
+					      TLS_1_2_VERSION : TLS_1_3_VERSION,
+					      TLS_CIPHER_AES_GCM_128));
+			room(a[i], SO_SNDBUFFORCE, 1 << 20);
+		}
+		EXPECT_EQ(MANY, nic(n->na, "tx_tls_add"));
+		EXPECT_EQ(before + 4 * MANY, connections());
+
+		/* Half of them send on; half end, with all of it queued. */
+		last = MANY / 2;
+		for (i = 0; i < MANY; i++) {
+			reader[i] = fork();
+			if (!reader[i]) {
+				size_t all = i < last ? LEN : FEW;
+
+				close_but(-1, a, MANY);
+				close_but(b[i], b, MANY);
+				if (recv_text(b[i], all, 0) != all)
+					_exit(1);
+				if (i >= last && recv(b[i], &c, 1, 0))
+					_exit(2);
+				_exit(0);
+			}
+		}
+		for (i = 0; i < last; i++) {
+			sender[i] = fork();
+			if (!sender[i]) {
+				close_but(a[i], a, MANY);
+				close_but(-1, b, MANY);
+				_exit(!!send_small(a[i], LEN, i + turn));
+			}
+		}
+		ASSERT_TRUE(UNTIL(nic(n->na, "tx_tls_records") >= 100));
+		for (i = last; i < MANY; i++) {
+			ASSERT_EQ(0, send_small(a[i], FEW, i));
+			close(a[i]);
+		}
+		EXPECT_EQ(0, nic(n->na, "watch_hits"));
+		ASSERT_EQ(0, run_in(n->a, "ip link del %s", n->na));
+
+		for (i = 0; i < MANY; i++) {
+			EXPECT_EQ(reader[i], waitpid(reader[i], &status, 0));
+			EXPECT_EQ(0, status) {
+				TH_LOG("reader %d of turn %d", i, turn);
+			}
+			if (i < last) {
+				waitpid(sender[i], &status, 0);
+				EXPECT_EQ(0, status);
+				close(a[i]);
+			}
+			close(b[i]);
+		}
+		/* All that the device had was taken back; no other took it. */
+		EXPECT_TRUE(UNTIL(connections() == before));
+		EXPECT_EQ(other, nic(self->other, "tx_tls_add"));
+		EXPECT_LE((turn + 1) * FEW, nic(self->other, "wire_bytes"));
+	}
+	EXPECT_SECRET(self->other);
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/*
  * Long streams, both ways at once, over a router that does everything wrong
  */
 
