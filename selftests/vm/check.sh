@@ -71,7 +71,7 @@ tally_guest() {
 	tally "$flavour: KUnit tls_record" "$results/tls_record"
 	tally "$flavour: KUnit tls_strp" "$results/tls_strp"
 	for p in $USERS $(programs_of "$flavour") module tlsnic offload \
-		losses; do
+		losses peers-nic; do
 		[ -e "$results/$p" ] || : >"$results/$p"
 		tally "$flavour: $p" "$results/$p"
 	done

@@ -75,7 +75,7 @@ sed -n 's/^    \(1\.\.\|ok \|not ok \|# \)/\1/p' \
 rmmod tlsnic_kunit
 insmod $nic/tlsnic.ko || failed=1
 insmod /kernel/drivers/net/bonding/bonding.ko || failed=1
-for program in offload losses; do
+for program in offload losses peers-nic; do
 	run "$program" || failed=1
 done
 exit $failed
