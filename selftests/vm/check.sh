@@ -228,9 +228,6 @@ start=$SECONDS
 "$VM_DIR/build.sh" debug >/dev/null &
 building=$!
 "$VM_DIR/programs.sh" >/dev/null
-status=0
-"$VM_DIR/lint.sh" || status=1
-result "checkpatch, sparse, W=1, clang and coccinelle are silent" $status
 boot_guest release 1500
 tally_guest release
 check_reference
@@ -238,6 +235,9 @@ wait $building || die "the debug kernel could not be built: see above"
 # The machine has time for compilers while the guest's tests wait.
 boot_guest debug 4200 &
 debugging=$!
+status=0
+"$VM_DIR/lint.sh" || status=1
+result "checkpatch, sparse, W=1, clang, coccinelle and spin are silent" $status
 check_overlay
 check_drivers
 wait $debugging || true
