@@ -17,7 +17,8 @@
 /*
  * A module that is built outside the kernel's tree meets a core that was
  * compiled with the tree's own header. It reads only these: whether the first
- * two are NULL, and bonding the third.
+ * two are NULL, and bonding the third. Drivers that offload TLS read more:
+ * they must be built from the same tree.
  */
 #if defined(MODULE) && defined(CONFIG_64BIT)
 static_assert(offsetof(struct tls_context, priv_ctx_tx) == 40);

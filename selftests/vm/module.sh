@@ -13,6 +13,18 @@ kdir=${1:-}
 	die "KDIR=$kdir is no kernel build folder: it has no .config"
 out=$BUILD/module/${2:-custom}
 
+# Drivers find their state with inline functions of the header that they were
+# built with, and the kernel's own is laid out in another way.
+drivers=
+! grep -q '^CONFIG_TLS_DEVICE=y' "$kdir/.config" ||
+	drivers=$(sed -nE 's/^CONFIG_(MLX5_EN_TLS|CHELSIO_TLS_DEVICE|NFP|FUN_ETH)=[ym]$/\1/p' \
+		"$kdir/.config" | tr '\n' ' ')
+[ -z "$drivers" ] || [ "${DRIVERS:-}" = unused ] ||
+	die "drivers of this kernel offload TLS and were built with its own" \
+	    "header: ${drivers% }. With this module they would write over" \
+	    "memory. Build both from one tree (make overlay LINUX=dir), or" \
+	    "say DRIVERS=unused if none of them is ever loaded beside it"
+
 kunit=
 ! grep -q '^CONFIG_KUNIT=' "$kdir/.config" || kunit=m
 
