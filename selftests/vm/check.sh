@@ -228,7 +228,7 @@ start=$SECONDS
 "$VM_DIR/build.sh" debug >/dev/null &
 building=$!
 "$VM_DIR/programs.sh" >/dev/null
-boot_guest release 1500
+boot_guest release 2700
 tally_guest release
 check_reference
 wait $building || die "the debug kernel could not be built: see above"
