@@ -410,8 +410,9 @@ TEST_F_TIMEOUT(update, each_record_goes_under_the_key_that_it_was_framed_for,
 	EXPECT_LE(1, seen->old);
 	EXPECT_LE(1, nic(n->na, variant->tx_fallback[0] == '1' ?
 			 "tx_tls_fallback" : "tx_tls_rebuilt"));
-	EXPECT_EQ(GROUPS * KEYS, stat_in(n->a, "TlsTxRekeyOk"));
-	EXPECT_EQ(GROUPS * KEYS, stat_in(n->b, "TlsRxRekeyOk"));
+	EXPECT_LE(GROUPS, g);
+	EXPECT_EQ(g * KEYS, stat_in(n->a, "TlsTxRekeyOk"));
+	EXPECT_EQ(g * KEYS, stat_in(n->b, "TlsRxRekeyOk"));
 
 	/* The devices have the last key in the end. */
 	ASSERT_EQ(0, run_in(n->a, "tc qdisc del dev %s root", n->na));
