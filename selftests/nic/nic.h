@@ -268,7 +268,6 @@ int nic_tcp_payload(struct sk_buff *frame);
 void nic_tcp_checksum(struct sk_buff *frame);
 
 /* nic_debugfs.c */
-extern atomic_t nic_connections;
 int nic_debugfs_add(struct nic *nic);
 void nic_debugfs_del(struct nic *nic);
 void nic_watch_frame(struct nic *nic, struct nic_conn *conn,

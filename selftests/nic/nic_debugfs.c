@@ -8,8 +8,7 @@
  *	forget		write anything: lose the connections' state for good
  *	watch		write bytes: watch_hits counts how often they go out
  *
- * and the knobs of struct nic_knobs. In the folder above, connections is how
- * many all devices have, also of devices that have gone since.
+ * and the knobs of struct nic_knobs.
  */
 
 #include <linux/debugfs.h>
@@ -18,7 +17,6 @@
 #include "nic.h"
 
 static struct dentry *nic_root;
-atomic_t nic_connections;
 
 static const char * const counter_names[] = {
 #define X(name) #name,
@@ -199,8 +197,6 @@ void nic_debugfs_del(struct nic *nic)
 int __init nic_debugfs_init(void)
 {
 	nic_root = debugfs_create_dir("tlsnic", NULL);
-	debugfs_create_atomic_t("connections", 0400, nic_root,
-				&nic_connections);
 	return PTR_ERR_OR_ZERO(nic_root);
 }
 

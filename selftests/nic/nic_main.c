@@ -265,12 +265,11 @@ static int nic_newlink(struct net *src_net, struct net_device *dev,
 	if (ret)
 		return ret;
 
-	if (strscpy(name, dev->name, sizeof(name) - 1) < 0) {
+	if (snprintf(name, sizeof(name), "%sp", dev->name) >= sizeof(name)) {
 		NL_SET_ERR_MSG(extack, "no room for the peer's name");
 		ret = -EINVAL;
 		goto err;
 	}
-	strcat(name, "p");
 	other = alloc_netdev(sizeof(struct nic), name, NET_NAME_ENUM,
 			     nic_setup);
 	if (!other) {

@@ -642,7 +642,6 @@ static int nic_dev_add(struct net_device *dev, struct sock *sk,
 	if (ret)
 		goto free;
 	nic_count(nic, tx ? NIC_tx_tls_add : NIC_rx_tls_add, 1);
-	atomic_inc(&nic_connections);
 	return 0;
 
 free:
@@ -678,7 +677,6 @@ static void nic_dev_del(struct net_device *dev, struct tls_context *ctx,
 	nic_key_clear(&conn->key);
 	kfree_sensitive(conn);
 	nic_count(nic, tx ? NIC_tx_tls_del : NIC_rx_tls_del, 1);
-	atomic_dec(&nic_connections);
 }
 
 /* The answer to rx_ask(), or a hint that nobody asked for. */

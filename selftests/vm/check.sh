@@ -70,8 +70,7 @@ tally_guest() {
 	result "$flavour kernel: finished, and its console is clean" $status
 	tally "$flavour: KUnit tls_record" "$results/tls_record"
 	tally "$flavour: KUnit tls_strp" "$results/tls_strp"
-	for p in $USERS $(programs_of "$flavour") module tlsnic offload \
-		losses peers-nic; do
+	for p in $USERS $(programs_of "$flavour") tlsnic module; do
 		[ -e "$results/$p" ] || : >"$results/$p"
 		tally "$flavour: $p" "$results/$p"
 	done

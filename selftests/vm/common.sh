@@ -87,6 +87,9 @@ quietly() {
 }
 
 # The test programs; those after them need more than a release kernel has.
-PROGRAMS="peers attach send recv garbage rekey more ways writers read uring
-	backpressure diag counters trace examples classes keys"
+# Those that take long come early, for what runs beside them. NAME-nic is NAME
+# with a device that offloads between its sockets.
+PROGRAMS="peers attach send recv garbage offload losses peers-nic rekey more
+	ways writers read uring backpressure diag counters trace examples
+	classes keys"
 DEBUG_PROGRAMS="inject"
