@@ -91,6 +91,7 @@ static netdev_tx_t nic_start_xmit(struct sk_buff *skb, struct net_device *dev)
 		kfree_skb(skb);
 		goto out;
 	}
+	skb_tx_timestamp(skb);
 	skb = nic_tls_xmit(nic, skb, &conn);
 	if (!skb) {
 		DEV_STATS_INC(dev, tx_dropped);

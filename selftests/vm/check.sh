@@ -12,8 +12,10 @@ USERS="tls_user_send tls_user_recv tls_user_read_sock tls_user_memory
 passed=0 failed=0 skipped=0
 
 programs_of() {
-	echo $PROGRAMS
-	[ $1 != debug ] || echo $DEBUG_PROGRAMS
+	case $1 in
+	debug) echo $PROGRAMS $DEBUG_PROGRAMS ;;
+	*) echo $PROGRAMS $RELEASE_PROGRAMS ;;
+	esac
 }
 
 # Count the results of one suite's TAP: number planned, ok, not ok, skipped.

@@ -86,10 +86,13 @@ quietly() {
 	say "  done in $((SECONDS - start)) s"
 }
 
-# The test programs; those after them need more than a release kernel has.
+# The test programs, and those that only one of the kernels runs: it has what
+# they need, or the time for them.
 # Those that take long come early, for what runs beside them. NAME-nic is NAME
 # with a device that offloads between its sockets.
 PROGRAMS="peers attach send recv garbage offload losses peers-nic rekey more
 	ways writers read uring backpressure diag counters trace examples
 	classes keys"
-DEBUG_PROGRAMS="inject"
+RELEASE_PROGRAMS="send-nic recv-nic garbage-nic rekey-nic more-nic ways-nic
+	read-nic uring-nic backpressure-nic"
+DEBUG_PROGRAMS="inject send-nic rekey-nic"
