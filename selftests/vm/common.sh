@@ -94,5 +94,5 @@ PROGRAMS="peers attach send recv garbage offload losses peers-nic rekey more
 	ways writers read uring backpressure diag counters trace examples
 	classes keys"
 RELEASE_PROGRAMS="send-nic recv-nic garbage-nic rekey-nic more-nic ways-nic
-	read-nic uring-nic backpressure-nic"
+	read-nic uring-nic backpressure-nic limits"
 DEBUG_PROGRAMS="inject send-nic rekey-nic"
