@@ -235,13 +235,17 @@ TEST_F(garbage, truncated_stream_is_refused_at_every_byte)
 TEST_F_TIMEOUT(garbage, one_byte_a_segment_of_the_largest_record, 600)
 {
 	static unsigned char rec[RECORD_MAX + 64], in[RECORD_MAX], text[RECORD_MAX];
-	ssize_t n, i;
+	bool slow = !access("/sys/kernel/debug/kmemleak", F_OK);
+	ssize_t n, i, part;
 
 	n = good_record(variant->version, variant->cipher, rec, sizeof(rec),
 			RECORD_MAX);
 	ASSERT_LT(RECORD_MAX, n);
-	for (i = 0; i < n; i++)
-		ASSERT_EQ(1, send(self->a, rec + i, 1, 0));
+	for (i = 0; i < n; i += part) {
+		/* A kernel that checks everything takes minutes for that. */
+		part = slow && i > 1000 && i < n - 1000 ? 100 : 1;
+		ASSERT_EQ(part, send(self->a, rec + i, part, 0));
+	}
 	fill(text, sizeof(text), 0);
 	EXPECT_EQ(sizeof(in), recv(self->b, in, sizeof(in), 0));
 	EXPECT_EQ(0, memcmp(in, text, sizeof(in)));

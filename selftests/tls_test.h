@@ -260,6 +260,37 @@ static inline ssize_t recv_type(int fd, int *type, void *data, size_t len,
 }
 
 /*
+ * A socket that encrypts with AES-GCM-128 under @key. The latest is kept, for the
+ * process that made it: to make one costs more than many records.
+ */
+static inline int gcm_op(const unsigned char *key)
+{
+	struct sockaddr_alg sa = { .salg_family = AF_ALG, .salg_type = "aead",
+				   .salg_name = "gcm(aes)" };
+	static unsigned char kept_key[16];
+	static int kept = -1;
+	static pid_t owner;
+	int tfm;
+
+	if (kept >= 0 && owner == getpid() && !memcmp(kept_key, key, 16))
+		return kept;
+	if (kept >= 0)
+		close(kept);
+	kept = -1;
+	tfm = socket(AF_ALG, SOCK_SEQPACKET, 0);
+	if (tfm < 0)
+		return -1;
+	if (!bind(tfm, (void *)&sa, sizeof(sa)) &&
+	    !setsockopt(tfm, SOL_ALG, ALG_SET_KEY, key, 16) &&
+	    !setsockopt(tfm, SOL_ALG, ALG_SET_AEAD_AUTHSIZE, NULL, 16))
+		kept = accept(tfm, NULL, NULL);
+	close(tfm);
+	memcpy(kept_key, key, 16);
+	owner = getpid();
+	return kept;
+}
+
+/*
  * AES-GCM-128 by the kernel's AF_ALG: encrypt @len bytes of @text in place,
  * the tag behind them.
  */
@@ -267,8 +298,6 @@ static inline int gcm_seal(const unsigned char *key, const unsigned char *nonce,
 			   const unsigned char *aad, size_t aad_len,
 			   unsigned char *text, size_t len)
 {
-	struct sockaddr_alg sa = { .salg_family = AF_ALG, .salg_type = "aead",
-				   .salg_name = "gcm(aes)" };
 	char control[CMSG_SPACE(4) + CMSG_SPACE(4 + 12) + CMSG_SPACE(4)] = {};
 	static unsigned char out[32 + RECORD_MAX * 2];
 	struct iovec iov[2] = { { (void *)aad, aad_len }, { text, len } };
@@ -277,18 +306,10 @@ static inline int gcm_seal(const unsigned char *key, const unsigned char *nonce,
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	struct af_alg_iv *iv;
-	int tfm, op, ret = -1;
+	int op = gcm_op(key);
 
-	tfm = socket(AF_ALG, SOCK_SEQPACKET, 0);
-	if (tfm < 0)
-		return -1;
-	if (bind(tfm, (void *)&sa, sizeof(sa)) ||
-	    setsockopt(tfm, SOL_ALG, ALG_SET_KEY, key, 16) ||
-	    setsockopt(tfm, SOL_ALG, ALG_SET_AEAD_AUTHSIZE, NULL, 16))
-		goto out_tfm;
-	op = accept(tfm, NULL, NULL);
 	if (op < 0)
-		goto out_tfm;
+		return -1;
 	cmsg->cmsg_level = SOL_ALG;
 	cmsg->cmsg_type = ALG_SET_OP;
 	cmsg->cmsg_len = CMSG_LEN(4);
@@ -305,15 +326,11 @@ static inline int gcm_seal(const unsigned char *key, const unsigned char *nonce,
 	cmsg->cmsg_type = ALG_SET_AEAD_ASSOCLEN;
 	cmsg->cmsg_len = CMSG_LEN(4);
 	*(uint32_t *)CMSG_DATA(cmsg) = aad_len;
-	if (sendmsg(op, &msg, 0) == (ssize_t)(aad_len + len) &&
-	    read(op, out, aad_len + len + 16) == (ssize_t)(aad_len + len + 16)) {
-		memcpy(text, out + aad_len, len + 16);
-		ret = 0;
-	}
-	close(op);
-out_tfm:
-	close(tfm);
-	return ret;
+	if (sendmsg(op, &msg, 0) != (ssize_t)(aad_len + len) ||
+	    read(op, out, aad_len + len + 16) != (ssize_t)(aad_len + len + 16))
+		return -1;
+	memcpy(text, out + aad_len, len + 16);
+	return 0;
 }
 
 /*

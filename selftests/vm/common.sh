@@ -95,4 +95,4 @@ PROGRAMS="peers attach send recv garbage offload losses peers-nic rekey more
 	classes keys"
 RELEASE_PROGRAMS="send-nic recv-nic garbage-nic rekey-nic more-nic ways-nic
 	read-nic uring-nic backpressure-nic limits"
-DEBUG_PROGRAMS="inject send-nic rekey-nic"
+DEBUG_PROGRAMS="inject rekey-nic"
