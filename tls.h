@@ -28,8 +28,8 @@
  * "Socket lock" is lock_sock() in process context, or bh_lock_sock() with no
  * owner in softirq. These run in either:
  *
- *	tls_data_ready, tls_write_space, tls_strp_next, tls_queue_push,
- *	tls_encrypt_skb, tls_validate_xmit_skb, tls_get_record
+ *	tls_data_ready, tls_write_space, tls_retry, tls_strp_next,
+ *	tls_queue_push, tls_encrypt_skb, tls_validate_xmit_skb, tls_get_record
  *
  * All else runs in process context with the lock owned, and may sleep.
  * Ciphers run in process context only, and are waited for: no completion is
@@ -588,6 +588,8 @@ struct tls_rx {
 	u8 mode;
 	u32 generation;
 };
+
+void tls_retry(struct sock *sk);
 
 struct tls_tx *tls_sw_tx_new(struct sock *sk, struct tls_key *key);
 struct tls_rx *tls_sw_rx_new(struct sock *sk, struct tls_key *key);

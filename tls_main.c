@@ -268,6 +268,21 @@ static void tls_write_space(struct sock *sk)
 		ctx->sk_write_space(sk);
 }
 
+/**
+ * tls_retry - TCP had no memory to send with, and may have some now
+ * @sk: a socket that sends; its spinlock held, and owned by nobody
+ *
+ * Softirq.
+ */
+void tls_retry(struct sock *sk)
+{
+	struct tls_tx *tx = tls_get_ctx(sk)->priv_ctx_tx;
+
+	/* Who has put a callback over ours need not call it. */
+	if (tx->ops->write_space(sk, tx))
+		sk->sk_write_space(sk);
+}
+
 /* ---- socket options ---- */
 
 static int tls_set_tx(struct sock *sk, struct tls_context *ctx,

@@ -32,7 +32,7 @@ static void queue_retry(struct timer_list *t)
 	if (sock_owned_by_user(sk))
 		sk_reset_timer(sk, t, jiffies + TLS_RETRY);
 	else
-		sk->sk_write_space(sk);
+		tls_retry(sk);
 	bh_unlock_sock(sk);
 	sock_put(sk);
 }
@@ -178,6 +178,8 @@ static void queue_trim(struct tls_queue *q, size_t len)
  */
 void tls_queue_seal(struct tls_queue *q, size_t len, bool device)
 {
+	struct bio_vec *last, *next;
+
 	if (!q->bytes) {
 		if (q->device != device)
 			tls_device_fence(q->sk);
@@ -185,9 +187,6 @@ void tls_queue_seal(struct tls_queue *q, size_t len, bool device)
 	} else if (!q->flip && q->device != device) {
 		q->flip = q->bytes;
 	}
-
-	struct bio_vec *last, *next;
-
 	queue_trim(q, len);
 	q->bytes += len;
 
