@@ -6,8 +6,8 @@
  * held: straight into the caller's buffer when all of it fits there, else into
  * new memory that waits in @ready until it has been read. What was received is
  * never written, as others may share its pages; where they may write them it is
- * copied first. A small record goes through one
- * piece of memory to the caller: that costs less than finding its pages.
+ * copied first. A small record goes through one piece of memory to the caller:
+ * that costs less than finding its pages.
  *
  * TLS 1.3 hides the content type and padding behind the ciphertext. So for a
  * record that could go straight to the caller, unpadded data is predicted. A
@@ -137,6 +137,48 @@ static int rx_from_device(struct sock *sk, struct tls_sw_rx *rx,
 }
 
 /*
+ * Entries from @sg on begin with an explicit nonce of @len bytes: take it.
+ *
+ * Return: whether it stands in one piece, with something behind it.
+ */
+static bool rx_take_nonce(struct scatterlist *sg, u8 *explicit_nonce,
+			  unsigned int len)
+{
+	if (sg->length <= len || PageHighMem(sg_page(sg)))
+		return false;
+	memcpy(explicit_nonce, sg_virt(sg), len);
+	sg->offset += len;
+	sg->length -= len;
+	return true;
+}
+
+/*
+ * Map the ciphertext of the record at the head of the stream, and read the
+ * nonce in front of it.
+ *
+ * Return: entries of @sg, or an error as tls_strp_map().
+ */
+static int rx_map(struct tls_sw_rx *rx, const struct tls_record *rec,
+		  struct scatterlist *sg, u8 *explicit_nonce)
+{
+	unsigned int skip = rx->key->framing.prepend;
+	unsigned int explicit_len = skip - TLS_HEADER_SIZE;
+	int used, err;
+
+	/* To find the place in TCP's queue twice costs more. */
+	used = tls_strp_map(&rx->strp, TLS_HEADER_SIZE,
+			    rec->full_len - TLS_HEADER_SIZE, sg,
+			    TLS_RX_PIECES);
+	if (used < 0 || !explicit_len ||
+	    rx_take_nonce(sg, explicit_nonce, explicit_len))
+		return used;
+	err = tls_strp_copy(&rx->strp, TLS_HEADER_SIZE, explicit_nonce,
+			    explicit_len);
+	return err ?: tls_strp_map(&rx->strp, skip, rec->full_len - skip, sg,
+				   TLS_RX_PIECES);
+}
+
+/*
  * Decrypt the record at the head of the stream. Entries 1 to @nents of @dst
  * are set to receive its text, entry 0 is free.
  *
@@ -149,18 +191,15 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 {
 	const struct tls_framing *f = &rx->key->framing;
 	struct scatterlist src[1 + TLS_RX_PIECES] __uninitialized;
-	unsigned int skip = f->prepend;
-	unsigned int len = rec->full_len - skip;
 	u8 explicit_nonce[TLS_EXPLICIT_NONCE_SIZE];
 	int used, err;
 
-	if (skip > TLS_HEADER_SIZE &&
-	    tls_strp_copy(&rx->strp, TLS_HEADER_SIZE, explicit_nonce,
-			  skip - TLS_HEADER_SIZE))
-		return tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED, -EBADMSG);
-
 	sg_mark_end(&dst[nents]);
 	if (rx->device) {
+		if (tls_strp_copy(&rx->strp, TLS_HEADER_SIZE, explicit_nonce,
+				  f->prepend - TLS_HEADER_SIZE))
+			return tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED,
+					   -EBADMSG);
 		err = rx_from_device(sk, rx, rec, explicit_nonce);
 		if (err > 0)
 			return rx_copy(sk, rx, dst, nents);
@@ -170,13 +209,12 @@ static int rx_open(struct sock *sk, struct tls_sw_rx *rx,
 	}
 
 	tls_sg_clear(src, 1);
-	used = tls_strp_map(&rx->strp, skip, len, src + 1, TLS_RX_PIECES);
+	used = rx_map(rx, rec, src + 1, explicit_nonce);
 	if (used == -EMSGSIZE) {
 		err = tls_strp_hold(&rx->strp, rec, sk->sk_allocation);
 		if (err)
 			return err;
-		used = tls_strp_map(&rx->strp, skip, len, src + 1,
-				    TLS_RX_PIECES);
+		used = rx_map(rx, rec, src + 1, explicit_nonce);
 	}
 	if (used < 0)
 		return tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED, -EBADMSG);
