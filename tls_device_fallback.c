@@ -14,6 +14,9 @@
 #include <linux/refcount.h>
 #include <linux/scatterlist.h>
 #include <net/ip.h>
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+#include <net/netfilter/nf_conntrack.h>
+#endif
 #include <net/ip6_checksum.h>
 #include <net/ipv6.h>
 #include <net/tcp.h>
@@ -332,10 +335,24 @@ struct sk_buff *tls_encrypt_skb(struct sk_buff *skb)
 }
 EXPORT_SYMBOL_GPL(tls_encrypt_skb);
 
+/* Netfilter may number what it forwards, or what its SYN proxy accepts, anew. */
+static bool is_numbered_anew(const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	enum ip_conntrack_info info;
+	const struct nf_conn *ct = nf_ct_get(skb, &info);
+
+	return ct && test_bit(IPS_SEQ_ADJUST_BIT, &ct->status);
+#else
+	return false;
+#endif
+}
+
 /*
  * Text that cannot be told from ciphertext, or not be encrypted. IP loses the
  * mark when it cuts a segment into fragments, also when it makes only one of
- * it; it does so to segments that it may cut. IPsec hides the TCP header.
+ * it; it does so to segments that it may cut, and sums them first. IPsec and
+ * tunnels hide the TCP header. Without TCP's number, no record is found.
  */
 static bool is_spoiled(const struct sock *sk, const struct sk_buff *skb)
 {
@@ -344,23 +361,29 @@ static bool is_spoiled(const struct sock *sk, const struct sk_buff *skb)
 	unsigned short frag = 0;
 	int protocol, flags = 0;
 
-	if (ip_hdr(skb)->version == 4) {
+	switch (vlan_get_protocol(skb)) {
+	case htons(ETH_P_IP):
 		if (ip_is_fragment(ip_hdr(skb)))
 			return true;
 		protocol = ip_hdr(skb)->protocol;
 		if (!text && protocol == IPPROTO_TCP &&
+		    skb->ip_summed != CHECKSUM_PARTIAL &&
 		    !(ip_hdr(skb)->frag_off & htons(IP_DF)))
 			return skb->len > skb_tcp_all_headers(skb) &&
 			       tls_device_had(sk, ntohl(tcp_hdr(skb)->seq));
-	} else {
+		break;
+	case htons(ETH_P_IPV6):
 		protocol = ipv6_hdr(skb)->nexthdr;
 		if (protocol != IPPROTO_TCP)
 			protocol = ipv6_find_hdr(skb, &offset, -1, &frag,
 						 &flags);
 		if (flags & IP6_FH_F_FRAG)
 			return true;
+		break;
+	default:
+		return text;
 	}
-	return text && protocol != IPPROTO_TCP;
+	return text && (protocol != IPPROTO_TCP || is_numbered_anew(skb));
 }
 
 /**

@@ -200,7 +200,7 @@ static void tx_restart(struct sock *sk, struct tls_device_tx *tx,
 	netdev = tls_device_netdev(ctx);
 	if (netdev && tx->added) {
 		tx_mark(tx, key, seq);
-		WRITE_ONCE(tx->restarted, true);
+		tx->restarted = true;
 		netdev->tlsdev_ops->tls_dev_del(netdev, ctx,
 						TLS_OFFLOAD_CTX_DIR_TX);
 		tx->added = false;
@@ -440,10 +440,12 @@ struct tls_fallback *tls_device_fallback(const struct sock *sk, u32 seq,
 /**
  * tls_device_has - is this byte of the stream the device's to encrypt?
  * @sk: the socket
- * @seq: TCP sequence number of a byte that was framed for a device
+ * @seq: sequence number that a segment has for a byte that was framed for a
+ *	device
  *
- * It is not when the device has a later key: then the byte was acknowledged,
- * and the device would take it for something that was never to be encrypted.
+ * It is not when the device has a later key: then the byte was acknowledged.
+ * Nor when somebody behind TCP has given the segment another number. The device
+ * would take it for something that was never to be encrypted.
  *
  * Any context.
  */
@@ -453,9 +455,6 @@ bool tls_device_has(const struct sock *sk, u32 seq)
 	unsigned long flags;
 	bool has;
 
-	/* Without a second key, nothing was framed before the marker. */
-	if (likely(!READ_ONCE(tx->restarted)))
-		return true;
 	spin_lock_irqsave(&tx->offload.lock, flags);
 	has = tx->offload.marker_passed ||
 	      !before(seq, tx->offload.marker.end_seq);
