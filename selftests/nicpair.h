@@ -12,14 +12,47 @@
 #define _GNU_SOURCE
 #endif
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-/* The two name spaces; made with the process's first pair. */
+/* The two name spaces, for all tests of a program. */
 static int nic_side[2];
+
+/* Commands of ip, a line each: on a slow machine each process counts. */
+static inline int __attribute__((format(printf, 1, 2)))
+ip(const char *fmt, ...)
+{
+	FILE *f = popen("exec ip -batch -", "w");
+	va_list ap;
+
+	if (!f)
+		return -1;
+	va_start(ap, fmt);
+	vfprintf(f, fmt, ap);
+	va_end(ap);
+	return pclose(f);
+}
+
+/* A name space of ours, with loopback, that we are in; or -1. */
+static inline int new_ns(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd, ret;
+
+	if (unshare(CLONE_NEWNET))
+		return -1;
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	ret = ioctl(fd, SIOCSIFFLAGS, &lo);
+	close(fd);
+	return ret ? -1 : open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+}
 
 /* Are connections offloaded, if device and cipher can? */
 static inline bool nic_wanted(void)
@@ -34,32 +67,28 @@ static inline int nic_enter(int side)
 
 static inline int nic_up(const char *dev, int host)
 {
-	char cmd[256];
-
-	snprintf(cmd, sizeof(cmd), "ip link set lo up && ip addr add 10.1.0.%d/24 dev %s && ip addr add fd01::%d/64 dev %s nodad && ip link set %s up",
-		 host, dev, host, dev, dev);
-	return system(cmd);
+	return ip("addr add 10.1.0.%d/24 dev %s\naddr add fd01::%d/64 dev %s nodad\nlink set %s up\n",
+		  host, dev, host, dev, dev);
 }
 
-static inline int nic_sides(void)
+/* Before main(): tests are processes, and they inherit it. */
+static void __attribute__((constructor)) nic_sides(void)
 {
-	char dev[16], cmd[128];
-	int i;
+	char dev[16], devp[17];
 
-	if (!nic_wanted() || nic_side[0])
-		return 0;
-	for (i = 1; i >= 0; i--) {
-		if (unshare(CLONE_NEWNET))
-			return -1;
-		nic_side[i] = open("/proc/thread-self/ns/net", O_RDONLY);
-	}
-	snprintf(cmd, sizeof(cmd), "ip link add t%d type tlsnic && ip link set t%dp netns /proc/%d/fd/%d",
-		 getpid(), getpid(), getpid(), nic_side[1]);
+	if (!nic_wanted())
+		return;
 	snprintf(dev, sizeof(dev), "t%d", getpid());
-	if (system(cmd) || nic_up(dev, 1) || nic_enter(1))
-		return -1;
-	snprintf(dev, sizeof(dev), "t%dp", getpid());
-	return nic_up(dev, 2);
+	snprintf(devp, sizeof(devp), "%sp", dev);
+	nic_side[1] = new_ns();
+	nic_side[0] = new_ns();
+	if (nic_side[0] < 0 || nic_side[1] < 0 ||
+	    ip("link add %s type tlsnic\nlink set %s netns /proc/%d/fd/%d\n",
+	       dev, devp, getpid(), nic_side[1]) ||
+	    nic_up(dev, 1) || nic_enter(1) || nic_up(devp, 2) || nic_enter(0)) {
+		printf("Bail out! no pair of devices: is tlsnic loaded?\n");
+		exit(1);
+	}
 }
 
 #endif /* _NICPAIR_H */

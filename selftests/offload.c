@@ -787,24 +787,65 @@ TEST_WIRE(a_sending_device_finds_its_place_in_a_stream)
 	EXPECT_SECRET(n->na);
 }
 
+/* What nstat calls @name in a name space; negative when it does not. */
+static long snmp(int ns, const char *name)
+{
+	char cmd[128];
+	long value = -1;
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd), "nstat -asz %s", name);
+	f = enter(ns) ? NULL : popen(cmd, "r");
+	if (!f)
+		return -1;
+	/* A line of its own, and then name and value. */
+	if (fscanf(f, "#%*[^\n] %*s %ld", &value) != 1)
+		value = -1;
+	pclose(f);
+	return value;
+}
+
 /*
  * IP cuts segments into fragments when a route's MTU becomes smaller in the
  * midst of a burst, and what it makes does not say that it is text.
  */
+static void fragments(struct __test_metadata *_metadata, struct net *n, int a,
+		      int b, const char *to, int smaller, const char *counter)
+{
+	long before = snmp(n->a, counter);
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(50000, transfer(a, b, 50000, 25000));
+		ASSERT_EQ(0, run_in(n->a, "ip route replace %s dev %s mtu lock %d",
+				    to, n->na, i % 2 ? 1400 : smaller));
+	}
+	ASSERT_EQ(50000, transfer(a, b, 50000, 25000));
+	EXPECT_LT(before, snmp(n->a, counter));
+	EXPECT_EQ(0, nic(n->na, "watch_hits"));
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
 TEST_WIRE(no_fragment_of_plaintext_leaves)
 {
 	struct net *n = &self->n;
-	int i;
 
 	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
-	for (i = 0; i < 5; i++) {
-		ASSERT_EQ(50000, transfer(self->a, self->b, 50000, 25000));
-		ASSERT_EQ(0, run_in(n->a, "ip route replace 10.1.0.2/32 dev %s mtu lock %d",
-				    n->na, i % 2 ? 1400 : 600));
-	}
-	ASSERT_EQ(50000, transfer(self->a, self->b, 50000, 25000));
-	EXPECT_EQ(0, nic(n->na, "watch_hits"));
-	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+	fragments(_metadata, n, self->a, self->b, "10.1.0.2/32", 600,
+		  "IpFragCreates");
+}
+
+TEST_WIRE(no_fragment_of_plaintext_leaves_over_ipv6)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET6, "fd01::1", "fd01::2",
+				&self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	fragments(_metadata, n, self->a, self->b, "fd01::2/128", 1280,
+		  "Ip6FragCreates");
 }
 
 /* On a VLAN of each side. */
@@ -827,6 +868,44 @@ TEST_WIRE(a_connection_on_a_vlan_is_offloaded)
 	EXPECT_LE(300000, nic(n->na, "tx_tls_encrypted_bytes"));
 	EXPECT_EQ(0, nic(n->nb, "rx_tls_passed"));
 	EXPECT_SECRET(n->na);
+}
+
+/* Its features for VLANs are others, or become others. */
+TEST_WIRE(a_vlan_that_the_device_cannot_encrypt_is_left_to_software)
+{
+	struct net *n = &self->n;
+	long sealed;
+
+	ASSERT_EQ(0, run_in(n->a, "ip link add link %s name v type vlan id 5 && ip addr add 10.5.0.1/24 dev v && ip link set v up",
+			    n->na));
+	ASSERT_EQ(0, run_in(n->b, "ip link add link %s name v type vlan id 5 && ip addr add 10.5.0.2/24 dev v && ip link set v up",
+			    n->nb));
+	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.5.0.1", "10.5.0.2",
+				&self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	ASSERT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+	sealed = nic(n->na, "tx_tls_encrypted_bytes");
+	EXPECT_LE(30000, sealed);
+	ASSERT_EQ(0, knob(n->na, "vlan", "0"));
+	ASSERT_EQ(100000, transfer(self->a, self->b, 100000, 3000));
+	EXPECT_EQ(sealed, nic(n->na, "tx_tls_encrypted_bytes"));
+	close(self->a);
+	close(self->b);
+
+	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.5.0.1", "10.5.0.2",
+				&self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	EXPECT_EQ(1, stat_in(n->a, "TlsTxDevice"));
+	EXPECT_EQ(1, stat_in(n->a, "TlsTxSw"));
+	EXPECT_EQ(1, stat_in(n->a, "TlsRxSw"));
+	ASSERT_EQ(30000, transfer(self->a, self->b, 30000, 3000));
+	EXPECT_EQ(sealed, nic(n->na, "tx_tls_encrypted_bytes"));
+	EXPECT_SECRET(n->na);
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
 }
 
 TEST_WIRE(a_device_that_forgot_the_connection_leaves_it_to_software)
@@ -1046,6 +1125,87 @@ TEST_WIRE(a_device_that_changes_under_a_bond)
 		ASSERT_TRUE(UNTIL(nic(dev, "tx_tls_add") ==
 				  nic(dev, "tx_tls_del")));
 	}
+	EXPECT_SECRET(n->na);
+	EXPECT_SECRET(other);
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/*
+ * Segments that IP may cut: what software encrypts for the bond meets the same
+ * questions once more at the device below.
+ */
+TEST_WIRE(a_device_that_goes_from_under_segments_that_may_be_cut)
+{
+	char other[16], otherp[16], *dev;
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, enter(n->a));
+	ASSERT_EQ(0, write_to("/proc/sys/net/ipv4/ip_no_pmtu_disc", "1"));
+	ASSERT_EQ(0, new_pair(other, otherp, n->b));
+	ASSERT_EQ(0, bond_in(n->a, n->na, other, 1)) {
+		TH_LOG("is bonding loaded?");
+	}
+	ASSERT_EQ(0, bond_in(n->b, n->nb, otherp, 2));
+	ASSERT_TRUE(UNTIL(bond_has(n->a) == 3 && bond_has(n->b) == 3));
+	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.7.0.1", "10.7.0.2",
+				&self->a, &self->b));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	dev = nic(n->na, "tx_tls_add") ? n->na : other;
+	ASSERT_EQ(1, nic(dev, "tx_tls_add"));
+	/* What waits in its queue is sent again by the other one. */
+	ASSERT_EQ(0, run_in(n->a, "tc qdisc add dev %s root netem delay 5s limit 10000",
+			    dev));
+	ASSERT_EQ(0, send_text(self->a, 10000, 5000, 0));
+	ASSERT_EQ(0, run_in(n->a, "ip link set %s down", dev));
+	ASSERT_EQ(10000, recv_text(self->b, 10000, 0));
+	ASSERT_EQ(50000, transfer(self->a, self->b, 50000, 5000));
+	EXPECT_SECRET(n->na);
+	EXPECT_SECRET(other);
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+}
+
+/* Both devices stay as they are; what one of them has queued is still its. */
+TEST_WIRE(text_that_waits_when_the_bond_chooses_anew)
+{
+	char other[16], otherp[16], *dev;
+	struct net *n = &self->n;
+	int room = 200000;
+	long sealed;
+
+	ASSERT_EQ(0, enter(n->a));
+	ASSERT_EQ(0, new_pair(other, otherp, n->b));
+	ASSERT_EQ(0, bond_in(n->a, n->na, other, 1)) {
+		TH_LOG("is bonding loaded?");
+	}
+	ASSERT_EQ(0, bond_in(n->b, n->nb, otherp, 2));
+	ASSERT_TRUE(UNTIL(bond_has(n->a) == 3 && bond_has(n->b) == 3));
+	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.7.0.1", "10.7.0.2",
+				&self->a, &self->b));
+	setsockopt(self->a, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	ASSERT_EQ(0, attach_both(self->a, self->b));
+	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
+			      TLS_CIPHER_AES_GCM_128));
+	dev = nic(n->na, "tx_tls_add") ? n->na : other;
+	ASSERT_EQ(1, nic(dev, "tx_tls_add"));
+	/* Wide enough to have a window in the queue. */
+	ASSERT_EQ(200000, transfer(self->a, self->b, 200000, 10000));
+
+	ASSERT_EQ(0, run_in(n->a, "tc qdisc add dev %s root netem delay 1s limit 10000",
+			    dev));
+	sealed = nic(dev, "tx_tls_encrypted_bytes");
+	ASSERT_EQ(0, send_text(self->a, 50000, 5000, 0));
+	/* The layers that it hashes now tell nothing of a connection. */
+	ASSERT_EQ(0, run_in(n->a, "ip link set bonded type bond xmit_hash_policy layer2"));
+	ASSERT_EQ(0, send_text(self->a, 50000, 5000, 50000));
+	ASSERT_EQ(100000, recv_text(self->b, 100000, 0));
+	/* The first of them were queued for the device, and went by it. */
+	EXPECT_LT(sealed, nic(dev, "tx_tls_encrypted_bytes"));
+	ASSERT_EQ(0, run_in(n->a, "tc qdisc del dev %s root", dev));
+	sealed = nic(dev, "tx_tls_encrypted_bytes");
+	ASSERT_EQ(100000, transfer(self->a, self->b, 100000, 5000));
+	EXPECT_EQ(sealed, nic(dev, "tx_tls_encrypted_bytes"));
 	EXPECT_SECRET(n->na);
 	EXPECT_SECRET(other);
 	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));

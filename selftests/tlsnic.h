@@ -83,19 +83,24 @@ static inline long nic(const char *dev, const char *name)
 	return found;
 }
 
-static inline int knob(const char *dev, const char *name, const char *value)
+static inline int write_to(const char *path, const char *value)
 {
-	char path[128];
-	int fd, ret;
+	int fd = open(path, O_WRONLY), ret;
 
-	snprintf(path, sizeof(path), "/sys/kernel/debug/tlsnic/%s/%s", dev,
-		 name);
-	fd = open(path, O_WRONLY);
 	if (fd < 0)
 		return -1;
 	ret = write(fd, value, strlen(value)) < 0;
 	close(fd);
 	return ret;
+}
+
+static inline int knob(const char *dev, const char *name, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/tlsnic/%s/%s", dev,
+		 name);
+	return write_to(path, value);
 }
 
 static inline long stat_in(int ns, const char *name)
@@ -245,13 +250,6 @@ static inline int raw_join(const struct net *n, int *a, int *b)
 	       set_key(*b, TLS_RX, TLS_1_2_VERSION, TLS_CIPHER_AES_GCM_128, 1);
 }
 
-static inline int new_ns(void)
-{
-	if (unshare(CLONE_NEWNET) || run("ip link set lo up"))
-		return -1;
-	return open("/proc/self/ns/net", O_RDONLY);
-}
-
 /* A pair of devices: @near in the name space that we are in, @far in @ns. */
 static inline int new_pair(char *near, char *far, int ns)
 {
@@ -259,15 +257,16 @@ static inline int new_pair(char *near, char *far, int ns)
 
 	snprintf(near, 14, "n%d.%d", getpid(), count++);
 	snprintf(far, 16, "%.13sp", near);
-	return run("ip link add %s type tlsnic && ip link set %s netns /proc/%d/fd/%d",
-		   near, far, getpid(), ns) ||
+	return ip("link add %s type tlsnic\nlink set %s netns /proc/%d/fd/%d\n",
+		  near, far, getpid(), ns) ||
 	       knob(near, "watch", MARK) || knob(far, "watch", MARK);
 }
 
 static inline int up_in(int ns, const char *dev, int net, int host)
 {
-	return run_in(ns, "ip addr add 10.%d.0.%d/24 dev %s && ip addr add fd0%d::%d/64 dev %s nodad && ip link set %s up",
-		      net, host, dev, net, host, dev, dev);
+	return enter(ns) ||
+	       ip("addr add 10.%d.0.%d/24 dev %s\naddr add fd0%d::%d/64 dev %s nodad\nlink set %s up\n",
+		  net, host, dev, net, host, dev, dev);
 }
 
 /*
@@ -276,7 +275,10 @@ static inline int up_in(int ns, const char *dev, int net, int host)
  */
 static inline int patient(int ns)
 {
-	return run_in(ns, "cd /proc/sys/net/ipv4 && echo 0 > tcp_early_retrans && { [ ! -e tcp_rto_min_us ] || echo 1000000 > tcp_rto_min_us; }");
+	if (enter(ns) || write_to("/proc/sys/net/ipv4/tcp_early_retrans", "0"))
+		return -1;
+	return write_to("/proc/sys/net/ipv4/tcp_rto_min_us", "1000000") &&
+	       errno != ENOENT;
 }
 
 /* A and B, and a wire between them. */

@@ -27,6 +27,7 @@
 #define NIC_NONCE		12
 #define NIC_RECORD_MAX		(TLS_MAX_PAYLOAD_SIZE + 256)
 #define NIC_WATCH_MAX		64
+#define NIC_TLS_FEATURES	(NETIF_F_HW_TLS_TX | NETIF_F_HW_TLS_RX)
 
 /* The key of one direction of one connection. */
 struct nic_key {

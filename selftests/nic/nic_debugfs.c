@@ -7,11 +7,13 @@
  *	lose		write anything: lose the place in every connection
  *	forget		write anything: lose the connections' state for good
  *	watch		write bytes: watch_hits counts how often they go out
+ *	vlan		write 0 or 1: TLS over a VLAN, without and with
  *
  * and the knobs of struct nic_knobs.
  */
 
 #include <linux/debugfs.h>
+#include <linux/rtnetlink.h>
 #include <linux/seq_file.h>
 
 #include "nic.h"
@@ -89,6 +91,23 @@ static const struct file_operations watch_fops = {
 	.write	= watch_write,
 };
 
+static int vlan_set(void *data, u64 on)
+{
+	struct nic *nic = data;
+
+	/* Who removes the file has this lock, and waits for us. */
+	if (!rtnl_trylock())
+		return restart_syscall();
+	if (on)
+		nic->dev->vlan_features |= NIC_TLS_FEATURES;
+	else
+		nic->dev->vlan_features &= ~NIC_TLS_FEATURES;
+	netdev_features_change(nic->dev);
+	rtnl_unlock();
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(vlan_fops, NULL, vlan_set, "%llu\n");
+
 static u32 count_watched(const struct nic_watch *w, const u8 *data, u32 len)
 {
 	u32 hits = 0;
@@ -162,6 +181,7 @@ int nic_debugfs_add(struct nic *nic)
 	debugfs_create_file("lose", 0200, dir, nic, &lose_fops);
 	debugfs_create_file("forget", 0200, dir, nic, &forget_fops);
 	debugfs_create_file("watch", 0200, dir, nic, &watch_fops);
+	debugfs_create_file("vlan", 0200, dir, nic, &vlan_fops);
 	debugfs_create_u32("table_size", 0600, dir, &k->table_size);
 #ifdef TLSDEV_CAP_TLS_1_3
 	debugfs_create_ulong("capabilities", 0600, dir,

@@ -223,8 +223,7 @@ static void nic_setup(struct net_device *dev)
 	dev->needs_free_netdev = true;
 	dev->max_mtu = 9000;
 	dev->hw_features = NETIF_F_SG | NETIF_F_HW_CSUM | NETIF_F_RXCSUM |
-			   NETIF_F_ALL_TSO | NETIF_F_HW_TLS_TX |
-			   NETIF_F_HW_TLS_RX;
+			   NETIF_F_ALL_TSO | NIC_TLS_FEATURES;
 	dev->vlan_features = dev->hw_features;
 	dev->hw_features |= NETIF_F_HW_VLAN_CTAG_TX | NETIF_F_HW_VLAN_CTAG_RX;
 	dev->features |= dev->hw_features | NETIF_F_HIGHDMA;
