@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * fuzz [-s SEED] [-t SECONDS] [-n NUMBER [-o OP,OP,...]] [-T] [-v]
+ * fuzzer [-s SEED] [-t SECONDS] [-n NUMBER [-o OP,OP,...]] [-T] [-v]
  *
  * Sequences of operations on kernel TLS sockets, one after the other, each in
  * a process of its own. -n: only this one, again and again if it has threads;

@@ -26,13 +26,6 @@ static int __attribute__((format(printf, 1, 2))) run(const char *fmt, ...)
 	return ret;
 }
 
-static int new_ns(void)
-{
-	if (unshare(CLONE_NEWNET) || run("ip link set lo up"))
-		return -1;
-	return open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-}
-
 static int up(int side, const char *dev, const char *netem)
 {
 	if (run("ip addr add 10.1.0.%d/24 dev %s", side + 1, dev) ||

@@ -23,7 +23,7 @@ say "booting the coverage kernel"
 # What is unloaded keeps its figures (gcov_persist).
 "$VM_DIR/run.sh" -k coverage -n coverage -t 3000 "
 	sh /host/selftests/vm/suite.sh /build/results/coverage \
-		$PROGRAMS $DEBUG_PROGRAMS
+		$PROGRAMS ${DEBUG_PROGRAMS% fuzzer}
 	cd /sys/kernel/debug/gcov$module && for f in *.gcda; do
 		cat \$f > /build/coverage/\$f
 	done" || say "  a test failed: see $results"
