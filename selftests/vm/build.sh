@@ -54,8 +54,9 @@ get_kernel() {
 }
 
 version=$(make -s -C "$source" kernelversion)
-key=$(cat "${configs[@]}" "$source/.config" 2>/dev/null | sha256sum |
-      cut -c 1-12) || true
+# Another compiler, or another release's, cannot go on with what is there.
+key=$({ cat "${configs[@]}" && gcc --version && cat /etc/os-release &&
+	echo "${LINUX:+$source}"; } | sha256sum | cut -c 1-12)
 out=$CACHE/kernel-$version-$flavour-$key
 with_lock "kernel-$flavour" get_kernel "$out"
 echo "$out"

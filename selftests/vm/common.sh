@@ -14,6 +14,12 @@ TOP=$(cd -- "$VM_DIR/../.." && pwd)
 CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/net-tls}
 # What belongs to this checkout: module builds, test programs, results.
 BUILD=${BUILD:-$TOP/build}
+mkdir -p "$CACHE" "$BUILD" || {
+	echo "error: cannot write there: set CACHE= and BUILD= to other folders" >&2
+	exit 1
+}
+CACHE=$(cd -- "$CACHE" && pwd)
+BUILD=$(cd -- "$BUILD" && pwd)
 # The Debian release that kernel source and guest user land come from.
 SUITE=${SUITE:-trixie}
 KERNEL=${KERNEL:-6.12}
@@ -32,20 +38,52 @@ die() {
 	exit 1
 }
 
+case $TOP$CACHE$BUILD in
+*[[:space:],:%]*)
+	die "kbuild and QEMU take no space, comma, colon or percent sign in a" \
+	    "path: move the checkout, or set CACHE= and BUILD="
+	;;
+esac
+
+# The first address of what apt calls sites; a list of mirrors has one too.
+first_mirror() {
+	local site
+
+	while read -r site; do
+		case $site in
+		http://*|https://*)
+			printf '%s\n' "$site"
+			return
+			;;
+		mirror+file:*)
+			grep -om 1 -E '^https?://[^[:space:]]+' \
+				"${site#mirror+file:}" 2>/dev/null && return
+			;;
+		esac
+	done
+}
+
 # The mirror that this machine's own apt uses, unless MIRROR= names another.
 debian_mirror() {
 	local mirror=${MIRROR:-}
 
 	[ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(SITE)' \
 		'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
-		2>/dev/null | head -n 1)
-	[ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(SITE)' \
-		'Created-By: Packages' 2>/dev/null | head -n 1)
+		2>/dev/null | first_mirror)
+	# Where its lists of packages were removed, what it is told to use.
+	[ -n "$mirror" ] || mirror=$(sed -nE \
+		's/^(URIs:|deb( +\[[^]]*\])?) +([^ ]*debian(\.list)?)\/?( .*)?$/\3/p' \
+		/etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+		first_mirror)
 	[ -n "$mirror" ] ||
-		die "no Debian mirror found in this machine's apt configuration;" \
-		    "name one with MIRROR=http://..., or an unpacked kernel" \
-		    "source with LINUX=dir"
+		die "no Debian mirror found in this machine's apt configuration:" \
+		    "name one with MIRROR=http://..."
 	printf '%s\n' "$mirror"
+}
+
+# In the background a program would not hear of Ctrl-C; a function does.
+as_is() {
+	"$@"
 }
 
 # One builder at a time for each thing in the cache.
@@ -70,7 +108,7 @@ quietly() {
 	shift 2
 	mkdir -p "$(dirname "$log")"
 	say "$what (log: $log)"
-	"$@" >"$log" 2>&1 9>&- </dev/null &
+	as_is "$@" >"$log" 2>&1 9>&- </dev/null &
 	pid=$!
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
@@ -95,4 +133,4 @@ PROGRAMS="peers attach send recv garbage offload losses peers-nic rekey more
 	classes keys"
 RELEASE_PROGRAMS="send-nic recv-nic garbage-nic rekey-nic more-nic ways-nic
 	read-nic uring-nic backpressure-nic limits"
-DEBUG_PROGRAMS="inject rekey-nic"
+DEBUG_PROGRAMS="inject rekey-nic fuzzer"

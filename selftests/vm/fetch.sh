@@ -41,13 +41,24 @@ unpack_source() {
 	mv "$part/deb/usr/src/linux-source-$KERNEL.tar.xz" "$CACHE/download/"
 	tar -C "$part" -xf "$CACHE/download/linux-source-$KERNEL.tar.xz"
 	mv "$part/linux-source-$KERNEL" "$to"
-	rm -rf "$part"
+	rm -rf "$part" "$CACHE/download/linux-source-$KERNEL"_*.deb
+}
+
+# Gigabytes: source, kernels, and what is built of them.
+room_for() {
+	local have
+
+	have=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }')
+	[ "$have" -ge "$1" ] ||
+		die "$CACHE has $have GB of room, and $1 are needed: make room," \
+		    "or set CACHE= to another folder"
 }
 
 get_source() {
 	local to=$CACHE/linux-$KERNEL
 
 	[ ! -e "$to/Makefile" ] || return 0
+	room_for 6
 	command -v dpkg >/dev/null ||
 		die "dpkg is needed to unpack the kernel source; or name an" \
 		    "unpacked source tree with LINUX=dir"
@@ -56,18 +67,34 @@ get_source() {
 	quietly "unpacking it" "$CACHE/log/unpack-source" unpack_source "$to"
 }
 
+# The machine's apt may know of a proxy, or a user's environment.
+proxies() {
+	local scheme proxy
+
+	for scheme in http https; do
+		proxy=
+		eval "$(apt-config shell proxy "Acquire::$scheme::Proxy")"
+		[ -z "$proxy" ] ||
+			printf '%s\n' "--aptopt=Acquire::$scheme::Proxy \"$proxy\""
+	done
+}
+
 get_rootfs() {
-	local to=$1 part=$CACHE/rootfs.part
+	local to=$1 part=$CACHE/rootfs.part options
 
 	[ ! -e "$to/.complete" ] || return 0
 	command -v mmdebstrap >/dev/null ||
 		die "mmdebstrap is needed for the guest's user land: install it"
 	rm -rf "$part"
 	mkdir -p "$part"
+	mapfile -t options < <(proxies)
+	# Who is not root owns the files; in the guest that does not matter.
+	[ "$(id -u)" = 0 ] || options+=(--mode=chrootless)
 	# This variant extracts packages without running their scripts; the
 	# links of a merged /usr come first, so that nothing hides them.
 	quietly "fetching the guest's user land" "$CACHE/log/rootfs" \
 		mmdebstrap --variant=extract --include="$GUEST_PACKAGES" \
+		"${options[@]}" \
 		--setup-hook='cd "$1" && mkdir -p usr/bin usr/sbin usr/lib usr/lib64 &&
 			ln -s usr/bin usr/sbin usr/lib usr/lib64 .' \
 		"$SUITE" "$part" "$(debian_mirror)"

@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # packages.sh [COMMAND...]: install what building kernels and booting them needs,
-# and these commands (of packages of that name), as root or through sudo;
-# otherwise name it and stop.
+# and these commands, as root or through sudo; otherwise name it and stop.
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
@@ -25,17 +24,17 @@ flock			util-linux
 /usr/include/liburing.h	liburing-dev
 qemu-system-x86_64	qemu-system-x86
 mmdebstrap		mmdebstrap
-sparse			sparse
-clang-tidy		clang-tidy
-spatch			coccinelle
-spin			spin
-gnuplot			gnuplot-nox
 dpkg			dpkg
 /usr/share/keyrings/debian-archive-keyring.gpg	debian-archive-keyring
 '
 
 for command; do
-	needs+="$command $command"$'\n'
+	case $command in
+	spatch) needs+="spatch coccinelle" ;;
+	gnuplot) needs+="gnuplot gnuplot-nox" ;;
+	*) needs+="$command $command" ;;
+	esac
+	needs+=$'\n'
 done
 missing=
 while read -r what package; do
@@ -49,17 +48,23 @@ done <<<"$needs"
 
 command -v apt-get >/dev/null ||
 	die "install these packages, then try again:$missing"
-as_root=
+as_root=()
 if [ "$(id -u)" != 0 ]; then
-	command -v sudo >/dev/null && sudo -n true 2>/dev/null ||
-		die "not root, and no sudo without a password; install these" \
-		    "packages, then try again:$missing"
-	as_root="sudo -n"
+	command -v sudo >/dev/null &&
+	{ sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }; } ||
+		die "not root, and no sudo; install these packages, then try" \
+		    "again:$missing"
+	as_root=(sudo -n)
 fi
 install() {
-	$as_root apt-get update
+	local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
+		   ${http_proxy:+http_proxy="$http_proxy"}
+		   ${https_proxy:+https_proxy="$https_proxy"}
+		   ${no_proxy:+no_proxy="$no_proxy"} apt-get
+		   -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
+
+	"${apt[@]}" update
 	# shellcheck disable=SC2086
-	$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y \
-		--no-install-recommends $missing
+	"${apt[@]}" install -y --no-install-recommends $missing
 }
 quietly "installing$missing" "$BUILD/log/packages" install

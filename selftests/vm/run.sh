@@ -82,7 +82,7 @@ probe_kvm() {
 
 # A machine may have /dev/kvm and still not run an ordinary kernel with it.
 find_accel() {
-	local memo
+	local memo accel
 
 	[ -z "${ACCEL:-}" ] || {
 		case $ACCEL in
@@ -93,19 +93,25 @@ find_accel() {
 		return
 	}
 	memo=$CACHE/accel-$(cat /proc/sys/kernel/random/boot_id)
-	if [ ! -e "$memo" ]; then
-		rm -f "$CACHE"/accel-*
-		echo tcg,thread=multi >"$memo"
-		if [ -w /dev/kvm ]; then
-			say "trying /dev/kvm"
-			if probe_kvm; then
-				echo kvm >"$memo"
-			else
-				say "  it does not run a kernel: emulating"
-			fi
-		fi
+	if [ -e "$memo" ]; then
+		cat "$memo"
+		return
 	fi
-	cat "$memo"
+	accel=tcg,thread=multi
+	if [ -w /dev/kvm ]; then
+		say "trying /dev/kvm"
+		! probe_kvm || accel=kvm
+		rm -f "$CACHE"/accel-*
+		echo "$accel" >"$work/accel"
+		mv "$work/accel" "$memo"
+		[ $accel = kvm ] ||
+			say "  it does not run a kernel: emulating (ACCEL=kvm" \
+			    "insists, without $memo it is tried again)"
+	elif [ -e /dev/kvm ]; then
+		say "/dev/kvm is there and you may not use it: emulating (join" \
+		    "its group, kvm, and log in again)"
+	fi
+	echo "$accel"
 }
 
 accel=$(find_accel)
@@ -122,6 +128,7 @@ else
 	}
 fi
 
+: >"$work/console"
 export -f qemu share
 export rootfs kernel moddir TOP BUILD CACHE
 status=0
