@@ -6,16 +6,21 @@
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-# KUnit suites that play users inside the kernel.
-USERS="tls_user_send tls_user_recv tls_user_read_sock tls_user_memory
+# KUnit suites: the module's own, and those that play users inside the kernel.
+SUITES="tls_record tls_strp tls_device tls_user_send tls_user_recv tls_user_read_sock tls_user_memory
 	tls_user_calls tls_user_life tls_user_async"
-passed=0 failed=0 skipped=0
+counts=$BUILD/results/counts
 
 programs_of() {
 	case $1 in
 	debug) echo $PROGRAMS $DEBUG_PROGRAMS ;;
 	*) echo $PROGRAMS $RELEASE_PROGRAMS ;;
 	esac
+}
+
+# Guests run beside what is built: each result goes to one file.
+count() {
+	echo "$1 $2 $3" >>"$counts"
 }
 
 # Count the results of one suite's TAP: number planned, ok, not ok, skipped.
@@ -29,50 +34,40 @@ tally() {
 	if [ -z "$plan" ] || [ "$plan" = 0 ] ||
 	   [ $((ok + bad)) != "$plan" ]; then
 		say "FAIL $name: planned ${plan:-nothing}, ran $((ok + bad))"
-		failed=$((failed + 1))
+		count 0 1 0
 	fi
 	grep -a '^not ok \|^# .*Expected' "$file" >&2 || true
 	say "$name: $((ok - skip)) passed, $bad failed, $skip skipped"
-	passed=$((passed + ok - skip))
-	failed=$((failed + bad))
-	skipped=$((skipped + skip))
+	count $((ok - skip)) "$bad" "$skip"
 }
 
 # One result that is not from a TAP file.
 result() {
 	if [ "$2" = 0 ]; then
 		say "ok $1"
-		passed=$((passed + 1))
+		count 1 0 0
 	else
 		say "FAIL $1"
-		failed=$((failed + 1))
+		count 0 1 0
 	fi
 }
 
-# Boot a kernel and run everything in it; its exit status goes to a file.
-boot_guest() {
-	local flavour=$1 limit=$2 results=$BUILD/results/$1 status=0
+# Boot a kernel and run everything in it.
+check_guest() {
+	local flavour=$1 limit=$2 results=$BUILD/results/$1 status=0 p
 
-	rm -rf "$results"
+	rm -rf "$results" "$BUILD/vm/check-$flavour"
 	mkdir -p "$results"
 	"$VM_DIR/nic.sh" ours "$flavour" >/dev/null
 	say "booting the $flavour kernel"
 	"$VM_DIR/run.sh" -k "$flavour" -n check -t "$limit" \
 		"sh /host/selftests/vm/suite.sh /build/results/$flavour" \
 		$(programs_of "$flavour") || status=$?
-	echo $status >"$results.status"
-}
-
-tally_guest() {
-	local flavour=$1 results=$BUILD/results/$1 status p
-
-	status=$(cat "$results.status")
 	# What failed in the suite is in its TAP, all of it; a fault is one more.
-	[ $status -lt 97 ] && status=0
+	[ $status -ge 97 ] || [ ! -e "$BUILD/vm/check-$flavour/status" ] ||
+		status=0
 	result "$flavour kernel: finished, and its console is clean" $status
-	tally "$flavour: KUnit tls_record" "$results/tls_record"
-	tally "$flavour: KUnit tls_strp" "$results/tls_strp"
-	for p in $USERS $(programs_of "$flavour") tlsnic module; do
+	for p in $SUITES $(programs_of "$flavour") tlsnic module; do
 		[ -e "$results/$p" ] || : >"$results/$p"
 		tally "$flavour: $p" "$results/$p"
 	done
@@ -86,13 +81,13 @@ check_reference() {
 	local many="even readers writers sendpage_even sendpage_readers
 		sendpage_writers" all='' some='' test
 
-	rm -rf "$results"
+	rm -rf "$results" "$BUILD/vm/vm-release"
 	mkdir -p "$results"
 	"$VM_DIR/reference.sh" >/dev/null || status=$?
 	if [ $status = 4 ]; then
 		say "SKIP the tree's own selftest does not compile in this" \
 		    "release of it (log: $BUILD/log/reference)"
-		skipped=$((skipped + 1))
+		count 0 0 1
 		return
 	fi
 	for test in $many; do
@@ -104,7 +99,7 @@ check_reference() {
 		cd /build/results/reference
 		/build/bin/reference $all >all 2>&1
 		/build/bin/reference $some >many 2>&1" || status=$?
-	[ $status -lt 97 ] && status=0
+	[ $status -ge 97 ] || [ ! -e "$BUILD/vm/vm-release/status" ] || status=0
 	result "the tree's own selftest finished, and the console is clean" \
 		$status
 	# What it wants otherwise than we promise is named, with the reason.
@@ -121,10 +116,8 @@ check_reference() {
 
 # Drivers of the tree that offload TLS compile against our header.
 check_drivers() {
-	local tree=$BUILD/overlay/linux out=$BUILD/overlay/out-drivers status=0
-	local kernel
+	local kernel=$1 tree=$2/linux out=$2/out-drivers status=0
 
-	kernel=$("$VM_DIR/build.sh" release)
 	mkdir -p "$out"
 	cat "$kernel/wanted.config" "$VM_DIR/drivers.config" \
 		>"$out/wanted.config"
@@ -156,20 +149,27 @@ drivers_build() {
 		drivers/net/bonding/bond_main.o
 }
 
-# The kernel tree, with our files in it, builds TLS as a module and built in.
-check_overlay() {
-	local source kernel tree=$BUILD/overlay/linux out=$BUILD/overlay/out
-	local kind status
+# A copy of the kernel tree with our files in it. It stays in the cache, with what
+# was built of it: our files are new each time, and so is all that includes them.
+check_tree() {
+	local source kernel copy
 
 	source=$("$VM_DIR/fetch.sh" source)
 	kernel=$("$VM_DIR/build.sh" release)
-	mkdir -p "$BUILD/overlay"
-	if [ ! -e "$tree/.complete" ]; then
+	copy=$CACHE/overlay${kernel##*/kernel}
+	mkdir -p "$copy"
+	[ -e "$copy/.complete" ] ||
 		quietly "copying the kernel source" "$BUILD/log/overlay-copy" \
-			rsync -a --delete "$source/" "$tree/"
-		touch "$tree/.complete"
-	fi
-	status=0
+			rsync -a --delete "$source/" "$copy/linux/"
+	touch "$copy/.complete"
+	check_overlay "$kernel" "$copy"
+	check_drivers "$kernel" "$copy"
+}
+
+# The kernel tree, with our files in it, builds TLS as a module and built in.
+check_overlay() {
+	local kernel=$1 tree=$2/linux out=$2/out kind status=0
+
 	"$VM_DIR/overlay.sh" "$tree" && "$VM_DIR/overlay.sh" "$tree" || status=1
 	result "overlay: put into a tree, twice" $status
 	for kind in m y; do
@@ -199,7 +199,7 @@ check_overlay() {
 	status=0
 	(quietly "building the tree's own kselftest TARGETS=net/tls" \
 		"$BUILD/log/overlay-kselftest" \
-		make -C "$tree/tools/testing/selftests" TARGETS=net/tls \
+		make -C "$tree/tools/testing/selftests" -j"$JOBS" TARGETS=net/tls \
 		O="$out-kselftest" LDFLAGS=-static \
 		KHDR_INCLUDES="-isystem $TOP/include/uapi -isystem $kernel/usr/include" \
 		all) || status=1
@@ -224,25 +224,40 @@ overlay_users() {
 		"$2"/drivers/nvme/{host,target}/tcp.o
 }
 
+# One guest after the other: two at a time would be in each other's way.
+guests() {
+	set +m
+	check_guest release 2700
+	check_reference
+	check_guest debug 4200
+}
+
 start=$SECONDS
+mkdir -p "$BUILD/results"
+: >"$counts"
 "$VM_DIR/build.sh" release >/dev/null
-"$VM_DIR/build.sh" debug >/dev/null &
-building=$!
 "$VM_DIR/programs.sh" >/dev/null
-boot_guest release 2700
-tally_guest release
-check_reference
-wait $building || die "the debug kernel could not be built: see above"
-# The machine has time for compilers while the guest's tests wait.
-boot_guest debug 4200 &
-debugging=$!
+# Guests go when this ends, however it does: they are a group of processes.
+set -m
+guests &
+guests=$!
+set +m
+trap 'kill -- -$guests 2>/dev/null || true' EXIT
+trap 'exit 130' INT TERM
+# The machine has time for compilers while the guests' tests wait.
+status=0
+"$VM_DIR/build.sh" debug >/dev/null || status=1
+result "the debug kernel builds" $status
 status=0
 "$VM_DIR/lint.sh" || status=1
 result "checkpatch, sparse, W=1, clang, coccinelle and spin are silent" $status
-check_overlay
-check_drivers
-wait $debugging || true
-tally_guest debug
+status=0
+with_lock overlay check_tree || status=1
+result "overlay: a kernel tree with our files was tried" $status
+status=0
+wait $guests || status=1
+result "both kernels were tried" $status
 say "took $((SECONDS - start)) s"
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed = 0 ] && [ $passed -gt 0 ]
+awk '{ passed += $1; failed += $2; skipped += $3 }
+	END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
+	      exit !passed || failed }' "$counts"

@@ -10,7 +10,7 @@ shift
 failed=0
 
 modprobe tls_kunit || failed=1
-for suite in tls_record tls_strp; do
+for suite in tls_record tls_strp tls_device; do
 	# KUnit indents a suite's own lines by four.
 	sed -n 's/^    \(1\.\.\|ok \|not ok \|# \)/\1/p' \
 		/sys/kernel/debug/kunit/$suite/results > "$dir/$suite"
@@ -41,7 +41,10 @@ insmod /kernel/drivers/net/bonding/bonding.ko || failed=1
 # In the network namespace that we are in, or in one of its own.
 run() {
 	echo "$1"
-	if [ -x /build/bin/"$1" ]; then
+	if [ "$1" = fuzzer ]; then
+		# What it finds here, it finds again.
+		$2 /build/bin/fuzzer -s 1 -t 120
+	elif [ -x /build/bin/"$1" ]; then
 		$2 /build/bin/"$1"
 	elif [ -e /host/selftests/"$1".sh ]; then
 		$2 sh /host/selftests/"$1".sh
