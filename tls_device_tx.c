@@ -37,7 +37,7 @@ void tls_device_tx_purge(struct sock *sk, struct tls_device_tx *tx)
 {
 	struct tls_record_info *rec, *next;
 
-	clean_acked_data_disable(inet_csk(sk));
+	clean_acked_data_disable(tcp_sk(sk));
 	list_for_each_entry_safe(rec, next, &tx->offload.records_list, list)
 		record_free(rec);
 }
@@ -156,9 +156,9 @@ struct tls_device_tx *tls_device_tx_new(struct sock *sk,
 	tx->acked = tcp_sk(sk)->snd_una;
 	ctx->offload_tx = &tx->offload;
 	tls_device_fence(sk);
-	clean_acked_data_enable(inet_csk(sk), clean_acked);
+	clean_acked_data_enable(tcp_sk(sk), clean_acked);
 	if (tx_begin(sk, netdev, tx, key, next_seq(sk, 0))) {
-		clean_acked_data_disable(inet_csk(sk));
+		clean_acked_data_disable(tcp_sk(sk));
 		ctx->offload_tx = NULL;
 		d->tx = NULL;
 		goto fail;

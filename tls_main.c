@@ -110,15 +110,15 @@ static void tls_splice_eof(struct socket *sock)
 }
 
 static int tls_recvmsg(struct sock *sk, struct msghdr *msg, size_t len,
-		       int flags, int *addr_len)
+		       int flags ADDR_LEN_PARAM)
 {
 	struct tls_context *ctx = tls_ctx_lockless(sk);
 	struct tls_rx *rx = tls_rx(ctx);
 
 	if (!rx)
-		return ctx->sk_proto->recvmsg(sk, msg, len, flags, addr_len);
+		return ctx->sk_proto->recvmsg(sk, msg, len, flags ADDR_LEN);
 	if (unlikely(flags & MSG_ERRQUEUE))
-		return inet_recv_error(sk, msg, len, addr_len);
+		return inet_recv_error(sk, msg, len ADDR_LEN);
 	if (unlikely(flags & MSG_OOB))
 		return -EOPNOTSUPP;
 	return rx->ops->recvmsg(sk, rx, msg, len, flags);
@@ -831,7 +831,7 @@ static int diag_mode(u8 conf)
 	}
 }
 
-static int tls_diag(struct sock *sk, struct sk_buff *skb)
+static int tls_diag(struct sock *sk, struct sk_buff *skb NET_ADMIN_PARAM)
 {
 	const struct tls_context *ctx;
 	u16 cipher, tx_mode, rx_mode;
@@ -880,7 +880,7 @@ full:
 	return -EMSGSIZE;
 }
 
-static size_t tls_diag_size(const struct sock *sk)
+static size_t tls_diag_size(const struct sock *sk NET_ADMIN_PARAM)
 {
 	const size_t number = nla_total_size(sizeof(u16));
 	const size_t flag = nla_total_size(0);

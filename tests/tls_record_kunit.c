@@ -10,6 +10,7 @@
 #include <linux/scatterlist.h>
 #include <linux/unaligned.h>
 
+#include "../compat.h"
 #include "../tls.h"
 
 /* Every cipher, in both versions. */
@@ -454,4 +455,4 @@ kunit_test_suite(tls_record_suite);
 
 MODULE_DESCRIPTION("KUnit tests of kernel TLS");
 MODULE_LICENSE("GPL");
-MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");

@@ -5,6 +5,7 @@
  */
 
 #include <kunit/test.h>
+#include <linux/prandom.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <linux/unaligned.h>
