@@ -469,16 +469,21 @@ static int tls_get_key(struct sock *sk, char __user *optval, int __user *optlen,
 	return err;
 }
 
-/* An int that is 0 or 1. */
-static int get_switch(sockptr_t optval, unsigned int optlen)
+/* An int that is 0 or 1; @longer: zeros may follow, for what may come later. */
+static int get_switch(sockptr_t optval, unsigned int optlen, bool longer)
 {
 	unsigned int value;
+	int zeros;
 
-	if (optlen != sizeof(value))
+	if (optlen < sizeof(value) || (optlen > sizeof(value) && !longer))
 		return -EINVAL;
 	if (copy_from_sockptr(&value, optval, sizeof(value)))
 		return -EFAULT;
-	return value > 1 ? -EINVAL : value;
+	zeros = check_zeroed_sockptr(optval, sizeof(value),
+				     optlen - sizeof(value));
+	if (zeros < 0)
+		return zeros;
+	return !zeros || value > 1 ? -EINVAL : value;
 }
 
 static int tls_set_max_payload(struct tls_context *ctx, sockptr_t optval,
@@ -492,7 +497,7 @@ static int tls_set_max_payload(struct tls_context *ctx, sockptr_t optval,
 	if (copy_from_sockptr(&value, optval, sizeof(value)))
 		return -EFAULT;
 	/* RFC 8449, 4: at least 64; TLS 1.3 counts its content type in. */
-	if (value < (ctx->prot_info.version == TLS_1_2_VERSION ? 64 : 63) ||
+	if (value < (ctx->prot_info.version == TLS_1_3_VERSION ? 63 : 64) ||
 	    value > TLS_MAX_PAYLOAD_SIZE)
 		return -EINVAL;
 	if (tx && tx->ops->record_is_open(tx))
@@ -544,17 +549,22 @@ static int tls_setsockopt(struct sock *sk, int level, int optname,
 	return ret;
 }
 
-/* Hand a value of exactly @size bytes to user space. */
+/*
+ * Hand a value of @size bytes to user space; @longer: its buffer may be longer,
+ * and it is told how much of it is used.
+ */
 static int put_value(char __user *optval, int __user *optlen,
-		     const void *value, int size)
+		     const void *value, int size, bool longer)
 {
 	int len;
 
 	if (get_user(len, optlen))
 		return -EFAULT;
-	if (len != size)
+	if (len < size || (len > size && !longer))
 		return -EINVAL;
-	return copy_to_user(optval, value, size) ? -EFAULT : 0;
+	if (put_user(size, optlen) || copy_to_user(optval, value, size))
+		return -EFAULT;
+	return 0;
 }
 
 static int tls_getsockopt(struct sock *sk, int level, int optname,
@@ -575,11 +585,11 @@ static int tls_getsockopt(struct sock *sk, int level, int optname,
 		break;
 	case TLS_TX_ZEROCOPY_RO:
 		value = ctx->zerocopy_sendfile;
-		ret = put_value(optval, optlen, &value, sizeof(value));
+		ret = put_value(optval, optlen, &value, sizeof(value), false);
 		break;
 	case TLS_RX_EXPECT_NO_PAD:
 		value = ctx->rx_no_pad;
-		ret = put_value(optval, optlen, &value, sizeof(value));
+		ret = put_value(optval, optlen, &value, sizeof(value), true);
 		break;
 	case TLS_TX_MAX_PAYLOAD_LEN:
 		ret = put_value(optval, optlen, &ctx->tx_max_payload,

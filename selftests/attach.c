@@ -417,6 +417,102 @@ TEST(options_are_checked_and_read_back)
 	close(b);
 }
 
+/* Some programs give more room than there is to tell, some less. */
+TEST(options_tell_how_much_of_a_buffer_they_use)
+{
+	struct {
+		int value, more;
+	} buf;
+	uint16_t most[2] = { 0, 7 };
+	socklen_t len;
+	int a, b;
+
+	ASSERT_EQ(0, tls_pair(TLS_1_3_VERSION, TLS_CIPHER_AES_GCM_128, &a, &b));
+	buf.value = 1;
+	buf.more = 0;
+	EXPECT_EQ(0, setsockopt(a, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &buf,
+				sizeof(buf)));
+	buf.more = 1;
+	EXPECT_EQ(-1, setsockopt(a, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &buf,
+				 sizeof(buf)));
+	EXPECT_EQ(EINVAL, errno);
+	buf.value = 7;
+	len = sizeof(buf);
+	EXPECT_EQ(0, getsockopt(a, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &buf, &len));
+	EXPECT_EQ(sizeof(int), len);
+	EXPECT_EQ(1, buf.value);
+	EXPECT_EQ(1, buf.more);
+	len = sizeof(most);
+	EXPECT_EQ(0, getsockopt(a, SOL_TLS, TLS_TX_MAX_PAYLOAD_LEN, most,
+				&len));
+	EXPECT_EQ(sizeof(most[0]), len);
+	EXPECT_EQ(16384, most[0]);
+	EXPECT_EQ(7, most[1]);
+
+	for (len = 0; len < sizeof(int); len++) {
+		socklen_t room = len;
+
+		EXPECT_EQ(-1, getsockopt(a, SOL_TLS, TLS_RX_EXPECT_NO_PAD,
+					 &buf, &room));
+		EXPECT_EQ(EINVAL, errno);
+		EXPECT_EQ(len < sizeof(uint16_t) ? -1 : 0,
+			  getsockopt(a, SOL_TLS, TLS_TX_MAX_PAYLOAD_LEN, &buf,
+				     &room));
+	}
+	close(a);
+	close(b);
+}
+
+/* What TLS 1.2 would not take is not taken before it is known which it is. */
+TEST(least_payload_before_a_key_is_that_of_tls_1_2)
+{
+	uint16_t most;
+	int a, b;
+
+	ASSERT_EQ(0, tcp_pair(AF_INET, &a, &b));
+	ASSERT_EQ(0, attach(a));
+	most = 63;
+	EXPECT_EQ(-1, setsockopt(a, SOL_TLS, TLS_TX_MAX_PAYLOAD_LEN, &most,
+				 sizeof(most)));
+	EXPECT_EQ(EINVAL, errno);
+	most = 64;
+	EXPECT_EQ(0, setsockopt(a, SOL_TLS, TLS_TX_MAX_PAYLOAD_LEN, &most,
+				sizeof(most)));
+	close(a);
+	close(b);
+}
+
+/*
+ * As long as somebody uses it: a socket without a key, one with keys, and one
+ * that was closed and that TCP still brings to its end.
+ */
+TEST(module_stays_while_a_socket_uses_it)
+{
+	static char bytes[100000];
+	int a, b, small = 4000, i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, tcp_pair(AF_INET, &a, &b));
+		setsockopt(b, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+		ASSERT_EQ(0, attach(a));
+		if (i)
+			ASSERT_EQ(0, set_key(a, TLS_TX, TLS_1_3_VERSION,
+					     TLS_CIPHER_AES_GCM_128, 1));
+		if (i == 2) {
+			ASSERT_LT(0, send(a, bytes, sizeof(bytes),
+					  MSG_DONTWAIT));
+			close(a);
+		}
+		EXPECT_EQ(-1, syscall(SYS_delete_module, "tls", O_NONBLOCK));
+		if (errno == ENOENT || errno == EPERM)
+			SKIP(return, "the module is built in, or not root");
+		EXPECT_EQ(EWOULDBLOCK, errno);
+		if (i < 2)
+			close(a);
+		close(b);
+	}
+}
+
 TEST(counters_tell_sockets_by_mode)
 {
 	long tx = counter("TlsTxSw"), rx = counter("TlsRxSw");
