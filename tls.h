@@ -401,8 +401,8 @@ int tls_device_tx_prepare(struct sock *sk, struct tls_device_tx *tx,
 void tls_device_tx_record(struct sock *sk, struct tls_device_tx *tx,
 			  const struct tls_queue *q, u64 sn, size_t len);
 void tls_device_fence(struct sock *sk);
+void tls_device_keep_whole(struct sock *sk);
 bool tls_device_has(const struct sock *sk, u32 seq);
-bool tls_device_had(const struct sock *sk, u32 seq);
 struct tls_fallback *tls_device_fallback(const struct sock *sk, u32 seq,
 					 struct tls_record_info *rec);
 
@@ -458,6 +458,10 @@ static inline void tls_device_tx_record(struct sock *sk,
 }
 
 static inline void tls_device_fence(struct sock *sk)
+{
+}
+
+static inline void tls_device_keep_whole(struct sock *sk)
 {
 }
 

@@ -232,6 +232,10 @@ static struct sk_buff *segment_alloc(const struct sk_buff *skb,
 	/* Offsets of headers count from the head: they are the same. */
 	skb_copy_header(to, skb);
 	to->decrypted = 0;
+	/* Who waits to hear when it was sent waits for this one now. */
+	skb_shinfo(to)->tx_flags |= skb_shinfo(skb)->tx_flags &
+				    SKBTX_ANY_TSTAMP;
+	skb_shinfo(to)->tskey = skb_shinfo(skb)->tskey;
 	return to;
 }
 
@@ -348,13 +352,19 @@ static bool is_numbered_anew(const struct sk_buff *skb)
 #endif
 }
 
+/* What a tunnel's device sends was asked about there. */
+static bool is_cut_text(u8 protocol)
+{
+	return protocol != IPPROTO_UDP && protocol != IPPROTO_GRE;
+}
+
 /*
  * Text that cannot be told from ciphertext, or not be encrypted. IP loses the
- * mark when it cuts a segment into fragments, also when it makes only one of
- * it; it does so to segments that it may cut, and sums them first. IPsec and
- * tunnels hide the TCP header. Without TCP's number, no record is found.
+ * mark when it cuts a segment into fragments: tls_device_keep_whole() sees to
+ * it that it does not, unless somebody takes that mark away behind TCP. IPsec
+ * and tunnels hide the TCP header. Without TCP's number, no record is found.
  */
-static bool is_spoiled(const struct sock *sk, const struct sk_buff *skb)
+static bool is_spoiled(const struct sk_buff *skb)
 {
 	bool text = skb_is_decrypted(skb);
 	unsigned int offset = 0;
@@ -363,14 +373,9 @@ static bool is_spoiled(const struct sock *sk, const struct sk_buff *skb)
 
 	switch (vlan_get_protocol(skb)) {
 	case htons(ETH_P_IP):
-		if (ip_is_fragment(ip_hdr(skb)))
-			return true;
 		protocol = ip_hdr(skb)->protocol;
-		if (!text && protocol == IPPROTO_TCP &&
-		    skb->ip_summed != CHECKSUM_PARTIAL &&
-		    !(ip_hdr(skb)->frag_off & htons(IP_DF)))
-			return skb->len > skb_tcp_all_headers(skb) &&
-			       tls_device_had(sk, ntohl(tcp_hdr(skb)->seq));
+		if (ip_is_fragment(ip_hdr(skb)))
+			return text || is_cut_text(protocol);
 		break;
 	case htons(ETH_P_IPV6):
 		protocol = ipv6_hdr(skb)->nexthdr;
@@ -378,7 +383,7 @@ static bool is_spoiled(const struct sock *sk, const struct sk_buff *skb)
 			protocol = ipv6_find_hdr(skb, &offset, -1, &frag,
 						 &flags);
 		if (flags & IP6_FH_F_FRAG)
-			return true;
+			return text || is_cut_text(protocol);
 		break;
 	default:
 		return text;
@@ -398,7 +403,7 @@ struct sk_buff *tls_validate_xmit_skb_sw(struct sock *sk,
 					 struct net_device *dev,
 					 struct sk_buff *skb)
 {
-	if (likely(!is_spoiled(sk, skb)))
+	if (likely(!is_spoiled(skb)))
 		return encrypt_segment(skb, false);
 	kfree_skb(skb);
 	return NULL;
@@ -440,6 +445,10 @@ static bool may_have_text(const struct net_device *dev,
 	if (skb->ip_summed != CHECKSUM_PARTIAL ||
 	    !can_checksum_protocol(features, htons(v4 ? ETH_P_IP : ETH_P_IPV6)))
 		return false;
+	/* Behind other headers, only a device that sums anything sums this. */
+	if (!v4 && ipv6_hdr(skb)->nexthdr != IPPROTO_TCP &&
+	    !(features & NETIF_F_HW_CSUM))
+		return false;
 	if (dev == netdev)
 		return !vlan || dev->vlan_features & NETIF_F_HW_TLS_TX;
 	return is_vlan_dev(dev) || netif_is_bond_master(dev);
@@ -465,7 +474,7 @@ struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev,
 {
 	const struct net_device *netdev;
 
-	if (unlikely(is_spoiled(sk, skb))) {
+	if (unlikely(is_spoiled(skb))) {
 		kfree_skb(skb);
 		return NULL;
 	}

@@ -119,6 +119,21 @@ static int tx_begin(struct sock *sk, struct net_device *netdev,
 }
 
 /**
+ * tls_device_keep_whole - IP shall not cut what a device may have to encrypt
+ * @sk: the socket
+ *
+ * A fragment does not say that it is text, and who copies it on its way down
+ * asks nobody. Told that a segment is too large, TCP makes smaller ones. TCP over
+ * IPv6 is never cut where it is sent.
+ *
+ * Any context.
+ */
+void tls_device_keep_whole(struct sock *sk)
+{
+	WRITE_ONCE(inet_sk(sk)->pmtudisc, IP_PMTUDISC_DO);
+}
+
+/**
  * tls_device_tx_new - ask the device to encrypt what this socket sends
  * @sk: the socket
  * @key: its key
@@ -163,6 +178,7 @@ struct tls_device_tx *tls_device_tx_new(struct sock *sk,
 		d->tx = NULL;
 		goto fail;
 	}
+	tls_device_keep_whole(sk);
 	/* Pairs with tls_is_skb_tx_device_offloaded(). */
 	smp_store_release(&sk->sk_validate_xmit_skb, tls_validate_xmit_skb);
 	goto out;
@@ -263,6 +279,10 @@ int tls_device_tx_prepare(struct sock *sk, struct tls_device_tx *tx,
 {
 	if (tx->state == TX_DRAIN && !q->flip && tx_drained(sk, tx))
 		tx_restart(sk, tx, key, next_seq(sk, q->bytes));
+	if (tx->state == TX_ENGINE && is_cut_off(sk) && !q->bytes &&
+	    sk->sk_validate_xmit_skb && tx_drained(sk, tx))
+		/* There is no text any more, here, in TCP or below. */
+		smp_store_release(&sk->sk_validate_xmit_skb, NULL);
 	if (tx->state != TX_DEVICE)
 		return 0;
 	if (is_cut_off(sk)) {
@@ -460,30 +480,4 @@ bool tls_device_has(const struct sock *sk, u32 seq)
 	      !before(seq, tx->offload.marker.end_seq);
 	spin_unlock_irqrestore(&tx->offload.lock, flags);
 	return has;
-}
-
-/**
- * tls_device_had - may this byte of the stream have been framed for a device?
- * @sk: the socket
- * @seq: TCP sequence number of any byte
- *
- * Any context.
- *
- * Return: false for what was not; true for what was, and for all that was
- * acknowledged.
- */
-bool tls_device_had(const struct sock *sk, u32 seq)
-{
-	struct tls_device_tx *tx = device_tx(tls_get_ctx(sk)->offload_tx);
-	struct tls_record_info *rec;
-	unsigned long flags;
-	bool had;
-	u64 sn;
-
-	spin_lock_irqsave(&tx->offload.lock, flags);
-	rec = tls_get_record(&tx->offload, seq, &sn);
-	had = (rec && !tls_record_is_start_marker(rec)) ||
-	      before(seq, tx->acked);
-	spin_unlock_irqrestore(&tx->offload.lock, flags);
-	return had;
 }

@@ -512,9 +512,13 @@ static int tls_setsockopt(struct sock *sk, int level, int optname,
 	struct tls_context *ctx = tls_ctx_lockless(sk);
 	int ret;
 
-	if (level != SOL_TLS)
-		return ctx->sk_proto->setsockopt(sk, level, optname, optval,
-						 optlen);
+	if (level != SOL_TLS) {
+		ret = ctx->sk_proto->setsockopt(sk, level, optname, optval,
+						optlen);
+		if (level == SOL_IP && READ_ONCE(ctx->offload_tx))
+			tls_device_keep_whole(sk);
+		return ret;
+	}
 
 	lock_sock(sk);
 	switch (optname) {
