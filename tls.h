@@ -516,6 +516,7 @@ struct tls_rx;
  * @write_space: TCP has room again; may be in softirq; true: wake writers
  * @waiting: bytes of records that TCP has not taken; without the lock. While
  *	there are any, a send could not make progress
+ * @failed: a send returns an error at once; without the lock
  * @record_is_open: MSG_MORE has left a record open
  * @rekey: install a further key (TLS 1.3)
  * @key: the current key
@@ -528,6 +529,7 @@ struct tls_tx_ops {
 	int (*end)(struct sock *sk, struct tls_tx *tx);
 	bool (*write_space)(struct sock *sk, struct tls_tx *tx);
 	unsigned int (*waiting)(const struct tls_tx *tx);
+	bool (*failed)(const struct tls_tx *tx);
 	bool (*record_is_open)(const struct tls_tx *tx);
 	int (*rekey)(struct sock *sk, struct tls_tx *tx, struct tls_key *key);
 	const struct tls_key *(*key)(const struct tls_tx *tx);

@@ -59,7 +59,9 @@ static struct tls_context *tls_ctx_lockless(const struct sock *sk)
 
 static int tls_sendmsg_locked(struct sock *sk, struct msghdr *msg, size_t size)
 {
-	struct tls_tx *tx = tls_tx(tls_get_ctx(sk));
+	struct tls_context *ctx = tls_get_ctx(sk);
+	/* It may have gone while tls_sendmsg() waited for the lock. */
+	struct tls_tx *tx = ctx ? tls_tx(ctx) : NULL;
 
 	return tx ? tx->ops->sendmsg(sk, tx, msg, size) :
 		    tcp_sendmsg_locked(sk, msg, size);
@@ -197,7 +199,7 @@ static __poll_t tls_poll(struct file *file, struct socket *sock,
 
 	/* Writable means that a record would find a place. */
 	if (tx && !(READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN) &&
-	    tx->ops->waiting(tx)) {
+	    !tx->ops->failed(tx) && tx->ops->waiting(tx)) {
 		set_bit(SOCK_NOSPACE, &sock->flags);
 		/* Pairs with tcp_check_space(): the queue may have gone now. */
 		smp_mb__after_atomic();
@@ -248,8 +250,11 @@ static int tls_shutdown(struct socket *sock, int how)
 			err = tx->ops->end(sk, tx);
 		release_sock(sk);
 		/* After a FIN, what is still here could never go. */
-		if (err == -EAGAIN)
+		if (err == -EAGAIN) {
+			if (how == SHUT_RDWR)
+				ctx->ops->base_ops->shutdown(sock, SHUT_RD);
 			return err;
+		}
 	}
 	return ctx->ops->base_ops->shutdown(sock, how);
 }

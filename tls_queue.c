@@ -7,7 +7,7 @@
  * application need not. All of it under the socket lock.
  *
  * When TCP finds no memory while nothing is in flight, no acknowledgment will
- * ever call back: then a timer does.
+ * ever call back; nor may whoever has replaced sk_write_space. Then a timer does.
  */
 
 #include <linux/socket.h>
@@ -22,6 +22,13 @@
 /* How soon to ask TCP again when it had no memory, in jiffies. */
 #define TLS_RETRY		(HZ / 50 + 1)
 
+/* Ask TCP again a little later. */
+static void queue_later(struct tls_queue *q)
+{
+	q->retried = true;
+	sk_reset_timer(q->sk, &q->retry, jiffies + TLS_RETRY);
+}
+
 /* Softirq. Whoever owns the socket now pushes, or finds the timer armed. */
 static void queue_retry(struct timer_list *t)
 {
@@ -29,10 +36,11 @@ static void queue_retry(struct timer_list *t)
 	struct sock *sk = q->sk;
 
 	bh_lock_sock(sk);
-	if (sock_owned_by_user(sk))
-		sk_reset_timer(sk, t, jiffies + TLS_RETRY);
-	else
+	if (!sock_owned_by_user(sk))
 		tls_retry(sk);
+	if (READ_ONCE(q->bytes) &&
+	    !(READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN))
+		sk_reset_timer(sk, t, jiffies + TLS_RETRY);
 	bh_unlock_sock(sk);
 	sock_put(sk);
 }
@@ -260,18 +268,25 @@ int tls_queue_push(struct tls_queue *q, enum tls_push how)
 			     (q->shared ? 0 : MSG_NO_SHARED_FRAGS),
 	};
 	struct sock *sk = q->sk;
-	int ret = 0;
+	int pending, ret = 0;
 
 	/* TCP may empty the socket's backlog, and so call write-space. */
 	if (q->pushing)
 		return q->bytes ? -EAGAIN : 0;
 	q->pushing = true;
+	/*
+	 * TCP would take an error and send nothing, and there is nobody to tell.
+	 * One of the path (IP_RECVERR) ends nothing; it is told to who asks next.
+	 */
+	pending = sk->sk_err;
+	if (unlikely(pending))
+		WRITE_ONCE(sk->sk_err, 0);
 	while (q->bytes > keep) {
 		size_t n = q->flip ?: q->bytes - keep;
 
-		/* TCP would take the error, and there is nobody to tell. */
 		ret = -EPIPE;
-		if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN)
+		if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN ||
+		    !(BIT(sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)))
 			break;
 		if (!gfpflags_allow_blocking(sk->sk_allocation))
 			n = min_t(size_t, n,
@@ -290,17 +305,23 @@ int tls_queue_push(struct tls_queue *q, enum tls_push how)
 		ret = 0;
 	}
 	q->pushing = false;
+	/* TCP has taken it for its own caller's: whoever waits is signalled. */
+	sk_set_bit(SOCKWQ_ASYNC_NOSPACE, sk);
 
 	if (ret == -EAGAIN) {
-		if (tcp_rtx_and_write_queues_empty(sk)) {
-			q->retried = true;
-			sk_reset_timer(sk, &q->retry, jiffies + TLS_RETRY);
-		}
+		if (tcp_rtx_and_write_queues_empty(sk))
+			queue_later(q);
 	} else if (ret < 0) {
 		/* The connection failed while TCP was at it. */
 		if (ret != -EPIPE && !sk->sk_err)
 			WRITE_ONCE(sk->sk_err, -ret);
 		ret = -EPIPE;
+	}
+	if (unlikely(pending)) {
+		if (!sk->sk_err)
+			WRITE_ONCE(sk->sk_err, pending);
+		/* Who looked meanwhile looks again. */
+		sk_error_report(sk);
 	}
 	return ret;
 }
@@ -345,6 +366,9 @@ int tls_queue_force(struct tls_queue *q, bool last)
 	} while (q->bytes < before);
 	WRITE_ONCE(sk->sk_sndbuf, sndbuf);
 	WRITE_ONCE(tp->notsent_lowat, lowat);
+	/* Memory is short: there may be none who calls us when it is not. */
+	if (ret == -EAGAIN)
+		queue_later(q);
 	return ret;
 }
 

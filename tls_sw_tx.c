@@ -73,7 +73,7 @@ static int tx_fail(struct sock *sk, struct tls_sw_tx *tx,
 {
 	tls_count(tx->tx.counters, reason, 1);
 	trace_tls_abort(sk, false, reason, err);
-	tx->err = -EBADMSG;
+	WRITE_ONCE(tx->err, -EBADMSG);
 	tx->open = false;
 	tls_queue_abandon(&tx->queue);
 	WRITE_ONCE(sk->sk_err, EBADMSG);
@@ -564,6 +564,11 @@ static unsigned int sw_waiting(const struct tls_tx *base)
 	return READ_ONCE(sw_tx(base)->queue.bytes);
 }
 
+static bool sw_failed(const struct tls_tx *base)
+{
+	return READ_ONCE(sw_tx(base)->err);
+}
+
 static bool sw_record_is_open(const struct tls_tx *base)
 {
 	return sw_tx(base)->open;
@@ -609,6 +614,7 @@ static const struct tls_tx_ops tls_sw_tx_ops = {
 	.end		= sw_end,
 	.write_space	= sw_write_space,
 	.waiting	= sw_waiting,
+	.failed		= sw_failed,
 	.record_is_open	= sw_record_is_open,
 	.rekey		= sw_rekey,
 	.key		= sw_key,

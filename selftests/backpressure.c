@@ -733,4 +733,49 @@ TEST_F_TIMEOUT(backpressure, writer_that_waits_is_always_woken, 900)
 	}
 }
 
+static volatile sig_atomic_t told;
+
+static void on_sigio(int nr)
+{
+	told++;
+}
+
+/* O_ASYNC: also when a call was taken in part, or not at all. */
+TEST_F_TIMEOUT(backpressure, signal_tells_that_there_is_room_again, 120)
+{
+	struct sigaction act = { .sa_handler = on_sigio,
+				 .sa_flags = SA_RESTART };
+	const struct shape shape = { .sndbuf = 30000, .rcvbuf = 30000 };
+	static char bytes[60000], in[60000];
+	double end;
+	int b, i;
+
+	ASSERT_EQ(0, shaped_pair(&shape, &self->a, &b));
+	ASSERT_EQ(0, attach(self->a));
+	ASSERT_EQ(0, attach(b));
+	ASSERT_EQ(0, set_key(self->a, TLS_TX, variant->version,
+			     variant->cipher, 1));
+	ASSERT_EQ(0, set_key(b, TLS_RX, variant->version, variant->cipher, 1));
+	ASSERT_EQ(0, sigaction(SIGIO, &act, NULL));
+	ASSERT_EQ(0, fcntl(self->a, F_SETOWN, getpid()));
+	ASSERT_EQ(0, fcntl(self->a, F_SETFL, O_ASYNC | O_NONBLOCK));
+	for (i = 0; i < 6; i++) {
+		while (send(self->a, bytes, sizeof(bytes), 0) ==
+		       sizeof(bytes))
+			;
+		if (i % 2)
+			EXPECT_EQ(-1, send(self->a, bytes, sizeof(bytes), 0));
+		told = 0;
+		for (end = now() + 15; !told && now() < end; usleep(2000))
+			while (recv(b, in, sizeof(in), MSG_DONTWAIT) > 0)
+				;
+		EXPECT_LT(0, told) {
+			TH_LOG("round %d", i);
+		}
+		EXPECT_EQ(POLLOUT, poll_now(self->a, POLLOUT, 15000));
+	}
+	close(self->a);
+	close(b);
+}
+
 TEST_HARNESS_MAIN

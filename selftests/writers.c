@@ -662,6 +662,57 @@ TEST_F_TIMEOUT(writers, shutdown_ends_the_stream_after_what_was_taken, 120)
 	free(c);
 }
 
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+static void *read_late(void *fd)
+{
+	static char in[200000];
+
+	usleep(500000);
+	return (void *)recv_all(*(int *)fd, in, sizeof(in));
+}
+
+/* SO_LINGER: until all has arrived, or until the time is over. */
+TEST_F_TIMEOUT(writers, close_lingers_until_all_has_arrived_or_time_is_over, 120)
+{
+	struct linger linger = { .l_onoff = 1 };
+	int a, b, room = 1 << 20, read;
+	static char some[150000];
+	double start, took;
+	pthread_t reader;
+	void *got = NULL;
+
+	for (read = 0; read < 2; read++) {
+		ASSERT_EQ(0, tls_pair(variant->version, variant->cipher, &a,
+				      &b));
+		setsockopt(a, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+		setsockopt(b, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+		linger.l_linger = read ? 60 : 1;
+		ASSERT_EQ(0, setsockopt(a, SOL_SOCKET, SO_LINGER, &linger,
+					sizeof(linger)));
+		ASSERT_EQ(sizeof(some), send(a, some, sizeof(some), 0));
+		if (read)
+			ASSERT_EQ(0, pthread_create(&reader, NULL, read_late,
+						    &b));
+		start = seconds();
+		close(a);
+		took = seconds() - start;
+		if (read) {
+			pthread_join(reader, &got);
+			EXPECT_EQ(sizeof(some), (size_t)got);
+		}
+		EXPECT_LT(read ? 0.3 : 0.9, took);
+		EXPECT_GT(50, took);
+		close(b);
+	}
+}
+
 /* The call has its own hold on the socket. */
 TEST_F_TIMEOUT(writers, close_of_the_descriptor_leaves_a_sleeper_alone, 120)
 {

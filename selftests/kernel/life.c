@@ -104,6 +104,41 @@ static void shutdown_sends_what_was_taken(struct kunit *test)
 	user_expect_stream(test, p.sender, 1000, 0);
 }
 
+/*
+ * An error of the path, which an application asks for with IP_RECVERR, is told
+ * to it, and ends nothing: what was taken before is not lost by it.
+ */
+static void error_of_the_path_loses_nothing_that_was_taken(struct kunit *test)
+{
+	bool closes;
+	u8 *data = user_buffer(test, 1000);
+
+	user_fill(data, 1000, 0);
+	for (closes = false;; closes = true) {
+		struct user_pair p = user_open(test, cipher_of(test),
+					       USER_ROOMY, USER_ROOMY);
+		struct sock *sk = p.sender->sk;
+
+		KUNIT_ASSERT_EQ(test, 1000, user_send(p.sender, data, 1000,
+						      MSG_MORE));
+		lock_sock(sk);
+		WRITE_ONCE(sk->sk_err, EHOSTUNREACH);
+		release_sock(sk);
+		if (closes) {
+			user_release(test, p.sender);
+		} else {
+			KUNIT_EXPECT_EQ(test, 0,
+					kernel_sock_shutdown(p.sender,
+							     SHUT_WR));
+			KUNIT_EXPECT_EQ(test, EHOSTUNREACH, sk->sk_err);
+		}
+		user_expect_stream(test, p.receiver, 1000, 0);
+		user_expect_eof(test, p.receiver);
+		if (closes)
+			break;
+	}
+}
+
 /* ---- threads ---- */
 
 /**
@@ -394,6 +429,8 @@ static struct kunit_case life_cases[] = {
 	KUNIT_CASE_PARAM(close_without_linger_resets, cipher_gen_params),
 	KUNIT_CASE_PARAM(close_with_data_unread, cipher_gen_params),
 	KUNIT_CASE_PARAM(shutdown_sends_what_was_taken, cipher_gen_params),
+	KUNIT_CASE_PARAM(error_of_the_path_loses_nothing_that_was_taken,
+			 cipher_gen_params),
 	KUNIT_CASE_PARAM_ATTR(threads_move_both_directions, cipher_gen_params,
 			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_PARAM(shutdown_wakes_a_reader, cipher_gen_params),
