@@ -201,8 +201,13 @@ void tls_proc_exit(void);
  */
 static inline void tls_sg_clear(struct scatterlist *sg, unsigned int n)
 {
-	while (n--)
-		(sg++)->page_link = 0;
+	for (; n; n--, sg++) {
+		sg->page_link = 0;
+#ifdef CONFIG_NEED_SG_DMA_FLAGS
+		/* For ciphers made of hardware. */
+		sg->dma_flags = 0;
+#endif
+	}
 }
 
 /* ---- tls_queue.c: what TCP has not taken yet ---- */
@@ -310,6 +315,8 @@ enum tls_decrypted {
  * @held: bytes of a record that TCP could not hold whole, or NULL
  * @held_len: how many of them there are
  * @held_rec: what the header of the record in @held says
+ * @held_charged: its memory is charged to the socket
+ * @lowat: the user's SO_RCVLOWAT, while TCP has another; or 0
  * @device: a device may decrypt what comes
  * @held_plain: which bytes of @held a device has decrypted, if it may
  *
@@ -326,7 +333,9 @@ struct tls_strp {
 	struct sk_buff *held;
 	unsigned int held_len;
 	struct tls_record held_rec;
+	bool held_charged;
 	bool device;
+	int lowat;
 	unsigned long *held_plain;
 };
 
@@ -343,6 +352,7 @@ enum tls_decrypted tls_strp_decrypted(const struct tls_strp *strp,
 				      const struct tls_record *rec);
 void tls_strp_restore(struct tls_strp *strp, const u8 *from,
 		      unsigned int offset, unsigned int len);
+int tls_strp_lowat(const struct tls_strp *strp);
 u32 tls_strp_seq(const struct tls_strp *strp);
 bool tls_strp_end(const struct tls_strp *strp, u32 *seq);
 unsigned int tls_strp_held(const struct tls_strp *strp);

@@ -532,14 +532,14 @@ static int tls_setsockopt(struct sock *sk, int level, int optname,
 		ret = tls_set_key(sk, optval, optlen, optname == TLS_TX);
 		break;
 	case TLS_TX_ZEROCOPY_RO:
-		ret = get_switch(optval, optlen);
+		ret = get_switch(optval, optlen, false);
 		if (ret >= 0) {
 			WRITE_ONCE(ctx->zerocopy_sendfile, ret);
 			ret = 0;
 		}
 		break;
 	case TLS_RX_EXPECT_NO_PAD:
-		ret = get_switch(optval, optlen);
+		ret = get_switch(optval, optlen, true);
 		if (ret >= 0 && (ctx->prot_info.version != TLS_1_3_VERSION ||
 				 !ctx->priv_ctx_rx))
 			ret = -EINVAL;
@@ -602,7 +602,7 @@ static int tls_getsockopt(struct sock *sk, int level, int optname,
 		break;
 	case TLS_TX_MAX_PAYLOAD_LEN:
 		ret = put_value(optval, optlen, &ctx->tx_max_payload,
-				sizeof(ctx->tx_max_payload));
+				sizeof(ctx->tx_max_payload), true);
 		break;
 	default:
 		ret = -ENOPROTOOPT;

@@ -135,7 +135,8 @@ int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
 	int used = 0;
 
 	/* The table ends here, for those who fill it. */
-	sg[nents - 1].page_link = SG_END;
+	tls_sg_clear(&sg[nents - 1], 1);
+	sg_mark_end(&sg[nents - 1]);
 	while (there && len) {
 		unsigned int n = min(len, c.skb->len - c.offset);
 		int most = nents - 1 - used;
@@ -193,6 +194,20 @@ static void strp_read(struct sock *sk, unsigned int n)
 	}
 }
 
+/*
+ * What is left of the record may be less than TCP is to wait for (SO_RCVLOWAT):
+ * it does not know what was taken out of it.
+ */
+static void strp_listen(struct tls_strp *strp)
+{
+	struct sock *sk = strp->sk;
+
+	if (sk->sk_rcvlowat == 1)
+		return;
+	strp->lowat = sk->sk_rcvlowat;
+	WRITE_ONCE(sk->sk_rcvlowat, 1);
+}
+
 /* Move what TCP has of the held record into @held. */
 static void held_fill(struct tls_strp *strp)
 {
@@ -240,6 +255,7 @@ static void held_fill(struct tls_strp *strp)
 int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,
 		  gfp_t gfp)
 {
+	struct sock *sk = strp->sk;
 	int err;
 
 	strp->held = alloc_skb_with_frags(0, rec->full_len, 0, &err,
@@ -256,6 +272,11 @@ int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,
 	strp->held->len = rec->full_len;
 	strp->held->data_len = rec->full_len;
 	strp->held_rec = *rec;
+	strp->held_charged = sk_rmem_schedule(sk, strp->held,
+					      strp->held->truesize);
+	if (strp->held_charged)
+		sk_mem_charge(sk, strp->held->truesize);
+	strp_listen(strp);
 	strp->held_len = strp->start_len;
 	strp->start_len = 0;
 	skb_store_bits(strp->held, 0, strp->start, strp->held_len);
@@ -280,6 +301,7 @@ static int start_fill(struct tls_strp *strp, const struct tls_framing *f,
 		if (tls_strp_copy(strp, 0, strp->start + strp->start_len, n))
 			return 0;
 		strp->start_len += n;
+		strp_listen(strp);
 		strp_read(strp->sk, n);
 	}
 	if (strp->start_len < TLS_HEADER_SIZE)
@@ -435,6 +457,19 @@ unsigned int tls_strp_held(const struct tls_strp *strp)
 }
 
 /**
+ * tls_strp_lowat - for how many bytes does the user want to wait?
+ * @strp: the parser
+ *
+ * Socket lock owned. Return: the user's SO_RCVLOWAT; 0 is as 1.
+ */
+int tls_strp_lowat(const struct tls_strp *strp)
+{
+	int lowat = READ_ONCE(strp->sk->sk_rcvlowat);
+
+	return lowat == 1 && strp->lowat ? strp->lowat : lowat;
+}
+
+/**
  * tls_strp_seq - TCP sequence number of the record at the head
  * @strp: the parser
  */
@@ -477,6 +512,15 @@ bool tls_strp_partial(const struct tls_strp *strp)
  */
 void tls_strp_purge(struct tls_strp *strp)
 {
+	struct sock *sk = strp->sk;
+
+	/* Unless the user has set it meanwhile. */
+	if (strp->lowat && sk->sk_rcvlowat == 1)
+		WRITE_ONCE(sk->sk_rcvlowat, strp->lowat);
+	strp->lowat = 0;
+	if (strp->held_charged)
+		sk_mem_uncharge(sk, strp->held->truesize);
+	strp->held_charged = false;
 	kfree_skb(strp->held);
 	bitmap_free(strp->held_plain);
 	strp->held_plain = NULL;

@@ -29,11 +29,20 @@
 int tls_rx_fail(struct sock *sk, struct tls_sw_rx *rx,
 		enum tls_counter reason, int err)
 {
+	bool told;
+
 	tls_count(rx->rx.counters, reason, 1);
 	trace_tls_abort(sk, true, reason, err);
 	WRITE_ONCE(rx->err, err);
 	WRITE_ONCE(rx->readable, true);
+	/*
+	 * Whoever has replaced the callback looks there for the reason (sunrpc).
+	 * It does not stay: sending goes on.
+	 */
+	told = !cmpxchg(&sk->sk_err, 0, -err);
 	sk_error_report(sk);
+	if (told)
+		cmpxchg(&sk->sk_err, -err, 0);
 	return err;
 }
 

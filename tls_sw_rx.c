@@ -149,8 +149,10 @@ static int rx_wait(struct sock *sk, struct tls_sw_rx *rx,
 			return tls_strp_partial(&rx->strp) ?
 			       tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED, -EBADMSG) :
 			       0;
-		if (sk->sk_err)
-			return -sk->sk_err;
+		/* SO_ERROR takes it without the lock. */
+		ret = READ_ONCE(sk->sk_err);
+		if (ret)
+			return -ret;
 		if (sk->sk_shutdown & RCV_SHUTDOWN)
 			return 0;
 		if (sk->sk_state == TCP_CLOSE)
@@ -179,8 +181,8 @@ static ssize_t rx_result(struct sock *sk, ssize_t copied, int ret)
 {
 	if (copied)
 		return copied;
-	if (ret < 0 && ret == -sk->sk_err)
-		return sock_error(sk);
+	if (ret < 0)
+		cmpxchg(&sk->sk_err, -ret, 0);
 	return ret;
 }
 
@@ -299,6 +301,8 @@ static int rx_deliver(struct sock *sk, struct tls_sw_rx *rx,
 			return err;
 		call->type = type;
 	} else if (call->type != type) {
+		/* Whoever takes few bytes for all there are looks again. */
+		rx->again = !(flags & MSG_PEEK);
 		return 0;
 	}
 	if (!(flags & MSG_TRUNC) &&
@@ -309,8 +313,10 @@ static int rx_deliver(struct sock *sk, struct tls_sw_rx *rx,
 	if (type != TLS_RECORD_TYPE_DATA) {
 		if (n == unread(skb))
 			call->msg->msg_flags |= MSG_EOR;
-		if (!(flags & MSG_PEEK))
+		if (!(flags & MSG_PEEK)) {
 			rx_consume(sk, rx, skb, n);
+			rx->again = true;
+		}
 		return 0;
 	}
 	if (flags & MSG_PEEK)
@@ -411,7 +417,9 @@ static int sw_recvmsg(struct sock *sk, struct tls_rx *base, struct msghdr *msg,
 	lock_sock(sk);
 	timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
 	until = jiffies + timeo;
-	call.target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
+	call.target = flags & MSG_WAITALL ? len :
+		      min_t(size_t, tls_strp_lowat(&rx->strp), len);
+	call.target = call.target ?: 1;
 
 	do {
 		ret = rx_step(sk, rx, &call, flags, &timeo);
@@ -564,6 +572,9 @@ static int sw_rekey(struct sock *sk, struct tls_rx *base, struct tls_key *key)
 	/* No message spans a change of keys (RFC 8446, 5.1). */
 	rx->handshake_got = 0;
 	tls_data_ready(sk);
+	/* Who has put a callback over ours was not told by that. */
+	if (rx->readable && sk->sk_data_ready != tls_data_ready)
+		sk->sk_data_ready(sk);
 	return 0;
 }
 

@@ -211,6 +211,53 @@ TEST_F(garbage, bytes_that_are_not_authentic_do_not_stay_in_the_buffer)
 		ASSERT_EQ(0, in[i]);
 }
 
+/*
+ * It is seen by what is not authentic: where that was written, it is wiped. A
+ * small record, and one that does not fit, go through memory of the kernel.
+ */
+TEST_F(garbage, record_that_fits_is_decrypted_straight_into_the_buffer)
+{
+	static unsigned char rec[RECORD_MAX + 64], in[RECORD_MAX + 1];
+	static const struct {
+		int text, room;
+		bool straight;
+	} cases[] = {
+		{ RECORD_MAX, RECORD_MAX, true },
+		{ RECORD_MAX - 1, RECORD_MAX + 1, true },
+		{ 5000, 5000, true },
+		{ RECORD_MAX, RECORD_MAX - 1, false },
+		{ 5000, 4999, false },
+	};
+	int i, at, a, b;
+	ssize_t n;
+
+	for (i = 0; i < (int)(sizeof(cases) / sizeof(cases[0])); i++) {
+		/* CCM verifies what it has written, where nobody else writes. */
+		bool straight = cases[i].straight &&
+				variant->cipher != TLS_CIPHER_AES_CCM_128;
+		int text = cases[i].text;
+
+		ASSERT_EQ(0, raw_pair(variant->version, variant->cipher, &a,
+				      &b));
+		n = good_record(variant->version, variant->cipher, rec,
+				sizeof(rec), text);
+		ASSERT_LT(text, n);
+		rec[n - 1] ^= 1;
+		ASSERT_EQ(n, send(a, rec, n, 0));
+		memset(in, 0xaa, sizeof(in));
+		EXPECT_EQ(-1, recv(b, in, cases[i].room, 0));
+		EXPECT_EQ(EBADMSG, errno);
+		for (at = 0; at < (int)sizeof(in); at++)
+			if (in[at] != (straight && at < text ? 0 : 0xaa))
+				break;
+		EXPECT_EQ((int)sizeof(in), at) {
+			TH_LOG("case %d", i);
+		}
+		close(a);
+		close(b);
+	}
+}
+
 TEST_F(garbage, truncated_stream_is_refused_at_every_byte)
 {
 	unsigned char rec[256];

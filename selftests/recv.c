@@ -123,17 +123,97 @@ TEST_F(recv, empty_data_records_are_no_end_and_disturb_nobody)
 	EXPECT_EQ(1, recv(self->b, buf, 1, 0));
 }
 
+/* What came before another type is a short read, and not all that there is. */
+TEST_F(recv, edge_of_epoll_follows_a_read_that_ends_before_another_type)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	int ep = epoll_create1(0), type, i;
+	static const struct {
+		int type;
+		const char *text;
+	} parts[] = {
+		{ TYPE_DATA, "one" }, { TYPE_ALERT, "two" },
+		{ TYPE_DATA, "six" },
+	};
+	char buf[64];
+
+	for (i = 0; i < 3; i++)
+		SEND(parts[i].type, parts[i].text, 3);
+	ASSERT_EQ(1, poll_now(self->b, POLLIN, 10000));
+	usleep(50000);
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, self->b, &ev));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(1, epoll_wait(ep, &ev, 1, 10000)) {
+			TH_LOG("part %d", i);
+		}
+		EXPECT_EQ(3, recv_type(self->b, &type, buf, sizeof(buf),
+				       MSG_DONTWAIT));
+		EXPECT_EQ(parts[i].type, type);
+		EXPECT_EQ(0, memcmp(buf, parts[i].text, 3));
+	}
+	EXPECT_EQ(0, epoll_wait(ep, &ev, 1, 50));
+	close(ep);
+}
+
+/*
+ * A record larger than TCP may hold is taken out of it as it comes: what is
+ * left of it may be less than the mark.
+ */
+TEST_F(recv, end_of_a_large_record_is_announced_below_the_low_water_mark)
+{
+	static unsigned char text[RECORD_MAX], in[RECORD_MAX];
+	int room = 8192, mark = 6000, got = 0, i;
+	socklen_t len = sizeof(got);
+	size_t n, at;
+
+	ASSERT_EQ(0, setsockopt(self->b, SOL_SOCKET, SO_RCVBUF, &room,
+				sizeof(room)));
+	ASSERT_EQ(0, setsockopt(self->b, SOL_SOCKET, SO_RCVLOWAT, &mark,
+				sizeof(mark)));
+	fill(text, sizeof(text), 0);
+	for (i = 0; i < 20; i++) {
+		n = MAKE(TYPE_DATA, text, RECORD_MAX - i * 500);
+		/* TCP knows by them what a large segment is. */
+		for (at = 0; at < n; at += 1000) {
+			size_t part = n - at < 1000 ? n - at : 1000;
+
+			ASSERT_EQ(part, send(self->a, self->rec + at, part,
+					     0));
+		}
+		ASSERT_EQ(1, poll_now(self->b, POLLIN, 20000)) {
+			TH_LOG("round %d", i);
+		}
+		ASSERT_EQ(RECORD_MAX - i * 500,
+			  recv(self->b, in, sizeof(in), MSG_DONTWAIT));
+		ASSERT_EQ(0, memcmp(in, text, RECORD_MAX - i * 500));
+	}
+	ASSERT_EQ(0, getsockopt(self->b, SOL_SOCKET, SO_RCVLOWAT, &got, &len));
+	EXPECT_EQ(mark, got);
+}
+
 TEST_F(recv, flood_of_empty_records_does_not_hold_a_reader)
 {
 	struct timeval tv = { .tv_usec = 100000 };
+	int pipes[2], i;
 	char buf[8];
-	int i;
+	long read;
 
 	setsockopt(self->b, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	ASSERT_EQ(0, pipe(pipes));
 	for (i = 0; i < 1000; i++)
 		SEND(TYPE_DATA, "", 0);
+	/* One call reads some of them, and comes back. */
+	read = counter("TlsRxRecords");
 	EXPECT_EQ(-1, recv(self->b, buf, sizeof(buf), MSG_DONTWAIT));
 	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_GT(read + 200, counter("TlsRxRecords"));
+	EXPECT_LT(read, counter("TlsRxRecords"));
+	read = counter("TlsRxRecords");
+	EXPECT_EQ(-1, splice(self->b, NULL, pipes[1], NULL, 100,
+			     SPLICE_F_NONBLOCK));
+	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_GT(read + 200, counter("TlsRxRecords"));
+	EXPECT_LT(read, counter("TlsRxRecords"));
 	EXPECT_EQ(-1, recv(self->b, buf, sizeof(buf), 0));
 	EXPECT_EQ(EAGAIN, errno);
 	/* What follows the flood is reached, call by call. */

@@ -82,6 +82,53 @@ static void data_ready_comes_once_a_record_is_whole(struct kunit *test)
 	}
 }
 
+/* ---- error_report ---- */
+
+static int reported;
+static void (*reported_through)(struct sock *sk);
+
+static void note_error(struct sock *sk)
+{
+	reported = READ_ONCE(sk->sk_err);
+	reported_through(sk);
+}
+
+/* NFS looks there whether it has to connect anew; then the other way goes on. */
+static void error_report_finds_what_is_wrong_with_a_record(struct kunit *test)
+{
+	const struct user_cipher *cipher = test->param_value;
+	u8 *buf = user_buffer(test, 1000);
+	int tag;
+
+	for (tag = 0; tag < 2; tag++) {
+		struct user_wire w = user_wire(test, cipher);
+		struct sock *sk = w.receiver->sk;
+		struct user_capture *c;
+
+		user_send_stream(test, w.sender, 1000, 0);
+		c = user_capture(test, &w, cipher, 1000);
+		set_rx(test, w.receiver, cipher);
+		write_lock_bh(&sk->sk_callback_lock);
+		reported = 0;
+		reported_through = sk->sk_error_report;
+		sk->sk_error_report = note_error;
+		write_unlock_bh(&sk->sk_callback_lock);
+
+		/* The last byte, or the header's version. */
+		c->bytes[tag ? c->len - 1 : 1] ^= 1;
+		user_feed(test, &w, c->bytes, c->len);
+		KUNIT_EXPECT_EQ(test, tag ? -EBADMSG : -EINVAL,
+				user_recv(w.receiver, buf, 1000, 0));
+		KUNIT_EXPECT_EQ(test, tag ? EBADMSG : EINVAL, reported);
+		KUNIT_EXPECT_EQ(test, 0, sk->sk_err);
+		KUNIT_EXPECT_EQ(test, 1000, user_send(w.receiver, buf, 1000, 0));
+
+		write_lock_bh(&sk->sk_callback_lock);
+		sk->sk_error_report = reported_through;
+		write_unlock_bh(&sk->sk_callback_lock);
+	}
+}
+
 static void record_that_came_before_its_key_is_told(struct kunit *test)
 {
 	const struct user_cipher *cipher = test->param_value;
@@ -393,6 +440,8 @@ static void callbacks_left_in_place_outlive_the_keys(struct kunit *test)
 
 static struct kunit_case calls_cases[] = {
 	KUNIT_CASE_PARAM(data_ready_comes_once_a_record_is_whole,
+			 cipher_gen_params),
+	KUNIT_CASE_PARAM(error_report_finds_what_is_wrong_with_a_record,
 			 cipher_gen_params),
 	KUNIT_CASE_PARAM(record_that_came_before_its_key_is_told,
 			 cipher_gen_params),
