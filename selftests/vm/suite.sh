@@ -81,14 +81,24 @@ for program; do
 	esac
 done
 
-# Nobody uses the module any more: it goes, and comes back by its alias.
+# Nobody uses the module any more: it stays while somebody does, and then it goes,
+# and comes back by its alias.
 {
-	echo 1..1
-	if rmmod tlsnic bonding tls && [ ! -e /proc/net/tls_stat ] &&
-	   modprobe tcp-ulp-tls && [ -e /proc/net/tls_stat ]; then
-		echo 'ok 1 module_unloads_and_loads_by_its_alias'
+	echo 1..2
+	rmmod tlsnic bonding
+	if /build/bin/attach -t module_stays_while_a_socket_uses_it \
+		> /tmp/attach && [ -e /proc/net/tls_stat ]; then
+		echo 'ok 1 module_stays_while_a_socket_uses_it'
 	else
-		echo 'not ok 1 module_unloads_and_loads_by_its_alias'
+		sed 's/^/# /' /tmp/attach
+		echo 'not ok 1 module_stays_while_a_socket_uses_it'
+		failed=1
+	fi
+	if rmmod tls && [ ! -e /proc/net/tls_stat ] &&
+	   modprobe tcp-ulp-tls && [ -e /proc/net/tls_stat ]; then
+		echo 'ok 2 module_unloads_and_loads_by_its_alias'
+	else
+		echo 'not ok 2 module_unloads_and_loads_by_its_alias'
 		failed=1
 	fi
 } > "$dir/module" 2>&1
