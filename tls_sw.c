@@ -110,8 +110,9 @@ static size_t key_aad(struct tls_key *key, struct scatterlist *src,
 	size_t len = tls_record_aad(&key->framing, type, text_len, key->aad);
 
 	sg_set_buf(src, key->aad, len);
+	/* Not as a whole: where there is no text, one list may end here. */
 	if (src != dst)
-		*dst = *src;
+		sg_set_page(dst, sg_page(src), len, src->offset);
 	return len;
 }
 

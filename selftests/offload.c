@@ -1275,6 +1275,40 @@ TEST_WIRE(a_record_that_the_device_left_half_done_is_completed_in_software)
 	}
 }
 
+/* There is no text, and the lists that a cipher is given are as short as can be. */
+TEST_WIRE(an_empty_record_that_the_device_left_half_done_is_completed)
+{
+	static const int cuts[] = { 1, 5, 9, 13, 14, 20, 28 };
+	static unsigned char rec[2000], data[1000];
+	struct net *n = &self->n;
+	size_t len, i;
+
+	text(data, sizeof(data), 0);
+	for (i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+		long opened = nic(n->nb, "rx_tls_decrypted_bytes");
+
+		ASSERT_EQ(0, raw_join(n, &self->a, &self->b));
+		len = make_record(rec, TLS_1_2_VERSION, 0, TYPE_DATA, data, 0,
+				  0);
+		ASSERT_EQ(29, len);
+		ASSERT_EQ(cuts[i], send(self->a, rec, cuts[i], 0));
+		ASSERT_TRUE(UNTIL(nic(n->nb, "rx_tls_decrypted_bytes") ==
+				  opened + cuts[i]));
+		ASSERT_EQ(0, knob(n->nb, "lose", "1"));
+		ASSERT_EQ(len - cuts[i], send(self->a, rec + cuts[i],
+					      len - cuts[i], 0));
+		len = make_record(rec, TLS_1_2_VERSION, 1, TYPE_DATA, data,
+				  sizeof(data), 0);
+		ASSERT_EQ(len, send(self->a, rec, len, 0));
+		EXPECT_EQ(1000, recv_text(self->b, 1000, 0)) {
+			TH_LOG("cut at %d", cuts[i]);
+		}
+		EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+		close(self->a);
+		close(self->b);
+	}
+}
+
 /* The other way round: the device comes in with the record half received. */
 TEST_WIRE(records_that_arrived_before_the_key_are_decrypted_in_software)
 {
