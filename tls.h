@@ -238,6 +238,7 @@ static inline void tls_sg_clear(struct scatterlist *sg, unsigned int n)
  * @first: index of the first piece that TCP has not taken whole
  * @sealed: vec[first] up to here are encrypted records
  * @end: from @sealed up to here is the room of the open record
+ * @charged: bytes of the open record that are charged to the socket
  * @bytes: bytes in the encrypted records
  * @device: the first of them are text, for a device to encrypt
  * @flip: so many, then the rest are not what the first are; 0: all are alike
@@ -255,6 +256,7 @@ struct tls_queue {
 	bool device;
 	bool shared;
 	bool retried;
+	unsigned int charged;
 	size_t bytes;
 	size_t flip;
 };
@@ -287,6 +289,7 @@ int tls_queue_open(struct tls_queue *q, size_t len);
 int tls_queue_grow(struct tls_queue *q, size_t len);
 int tls_queue_add(struct tls_queue *q, struct page *page, size_t offset,
 		  size_t len);
+int tls_queue_charge(struct tls_queue *q);
 void tls_queue_seal(struct tls_queue *q, size_t len, bool device);
 void tls_queue_abandon(struct tls_queue *q);
 int tls_queue_push(struct tls_queue *q, enum tls_push how);

@@ -148,11 +148,47 @@ int tls_queue_add(struct tls_queue *q, struct page *page, size_t offset,
 }
 
 /**
+ * tls_queue_charge - the open record will stay so: charge it to the socket
+ * @q: the queue, with a record just opened
+ *
+ * How long it stays is the user's choice, and so its memory counts as what TCP
+ * holds for the socket does. What is sealed goes to TCP, which charges it.
+ *
+ * Process context, socket lock owned.
+ *
+ * Return: 0, or -ENOMEM with no record open.
+ */
+int tls_queue_charge(struct tls_queue *q)
+{
+	size_t len = 0;
+	unsigned int i;
+
+	for (i = q->sealed; i < q->end; i++)
+		len += q->vec[i].bv_len;
+	if (!sk_wmem_schedule(q->sk, len)) {
+		tls_queue_abandon(q);
+		return -ENOMEM;
+	}
+	sk_mem_charge(q->sk, len);
+	q->charged = len;
+	return 0;
+}
+
+static void queue_uncharge(struct tls_queue *q)
+{
+	if (likely(!q->charged))
+		return;
+	sk_mem_uncharge(q->sk, q->charged);
+	q->charged = 0;
+}
+
+/**
  * tls_queue_abandon - give the open record's room back
  * @q: the queue
  */
 void tls_queue_abandon(struct tls_queue *q)
 {
+	queue_uncharge(q);
 	while (q->end > q->sealed)
 		put_page(q->vec[--q->end].bv_page);
 }
@@ -188,6 +224,7 @@ void tls_queue_seal(struct tls_queue *q, size_t len, bool device)
 {
 	struct bio_vec *last, *next;
 
+	queue_uncharge(q);
 	if (!q->bytes) {
 		if (q->device != device)
 			tls_device_fence(q->sk);
@@ -382,6 +419,7 @@ void tls_queue_purge(struct tls_queue *q)
 {
 	if (q->retried)
 		sk_stop_timer_sync(q->sk, &q->retry);
+	queue_uncharge(q);
 	while (q->end > q->first)
 		put_page(q->vec[--q->end].bv_page);
 	q->first = 0;

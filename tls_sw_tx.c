@@ -198,12 +198,14 @@ static int tx_close_record(struct sock *sk, struct tls_sw_tx *tx)
 }
 
 static int tx_open_record(struct sock *sk, struct tls_sw_tx *tx, u8 type,
-			  size_t room)
+			  size_t room, bool stays)
 {
 	int err;
 
 	err = tls_queue_open(&tx->queue,
 			     room + tls_framing_overhead(&tx->key->framing));
+	if (!err && stays)
+		err = tls_queue_charge(&tx->queue);
 	if (err)
 		return err;
 	tx->open = true;
@@ -433,7 +435,7 @@ static ssize_t tx_step(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 			if (ret)
 				return ret;
 		}
-		ret = tx_open_record(sk, tx, type, more ? most : n);
+		ret = tx_open_record(sk, tx, type, more ? most : n, more);
 		if (ret)
 			return ret;
 	}

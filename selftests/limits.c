@@ -506,6 +506,40 @@ TEST_F_TIMEOUT(limits, memory_of_2000_connections_comes_back, 500)
 	}
 }
 
+/* ---- records that stay open ---- */
+
+/* What a program begins, and does not end, counts as its sockets' memory. */
+TEST_F_TIMEOUT(limits, record_that_stays_open_is_charged_to_its_socket, 300)
+{
+	enum { SOME = 500 };
+	long slack = 256 * sysconf(_SC_NPROCESSORS_CONF);
+	static int fd[SOME][2];
+	struct held before, during;
+	char buf[2];
+	int i;
+
+	for (i = 0; i < SOME; i++)
+		ASSERT_EQ(0, tls_pair(variant->version, TLS_CIPHER_AES_GCM_128,
+				      &fd[i][0], &fd[i][1]));
+	ASSERT_EQ(0, held_now(&before));
+	for (i = 0; i < SOME; i++)
+		ASSERT_EQ(1, send(fd[i][0], "a", 1, MSG_MORE));
+	ASSERT_EQ(0, held_now(&during));
+	EXPECT_LE(before.pages + SOME * (RECORD_MAX / 4096) - slack,
+		  during.pages);
+	for (i = 0; i < SOME; i++) {
+		if (i % 2) {
+			ASSERT_EQ(1, send(fd[i][0], "b", 1, 0));
+			ASSERT_EQ(2, recv_all(fd[i][1], buf, 2));
+		}
+		close(fd[i][0]);
+		close(fd[i][1]);
+	}
+	before.inuse -= 2 * SOME;
+	before.alloc -= 2 * SOME;
+	EXPECT_TRUE(all_is_back(&before, 65536));
+}
+
 /* ---- a slow reader ---- */
 
 /* Bytes that a socket has: its buffers, and what it keeps for more. */
