@@ -699,8 +699,8 @@ FIXTURE_TEARDOWN(inject)
 /* What the others rely on. */
 TEST_F(inject, failures_are_seen)
 {
+	int p[2], i, fd;
 	char byte;
-	int p[2];
 
 	ASSERT_EQ(0, pipe(p));
 	ASSERT_EQ(1, write(p[1], "x", 1));
@@ -709,9 +709,14 @@ TEST_F(inject, failures_are_seen)
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_TRUE(disarm());
 	EXPECT_EQ(1, read(p[0], &byte, 1));
-	arm(1);
-	EXPECT_EQ(-1, socket(AF_INET, SOCK_STREAM, 0));
-	EXPECT_TRUE(disarm());
+	/* Now and then it meets a checker's own allocation, which does not mind. */
+	for (i = 0, fd = 0; i < 20 && fd >= 0; i++) {
+		arm(1);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		EXPECT_TRUE(disarm());
+		close(fd);
+	}
+	EXPECT_EQ(-1, fd);
 	close(p[0]);
 	close(p[1]);
 }

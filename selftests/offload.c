@@ -13,6 +13,7 @@
 #include "tls_test.h"
 #include "tlsnic.h"
 
+#include <linux/sockios.h>
 #include <sys/mman.h>
 
 FIXTURE(wire)
@@ -184,6 +185,56 @@ static int set_payload(int fd, uint16_t len)
 {
 	return setsockopt(fd, SOL_TLS, TLS_TX_MAX_PAYLOAD_LEN, &len,
 			  sizeof(len));
+}
+
+/*
+ * The device reads a file's pages when they leave, or what was copied before.
+ * They stay with TCP for a while because the peer has no room.
+ */
+TEST_WIRE(pages_are_read_uncopied_only_if_the_user_says_so)
+{
+	int file = open("/tmp", O_TMPFILE | O_RDWR, 0600), zc, waiting;
+	static unsigned char old[16384], new[16384], in[16384];
+	struct net *n = &self->n;
+	int large = 1 << 20;
+	size_t before;
+	off_t off;
+
+	ASSERT_LE(0, file);
+	memset(old, 'o', sizeof(old));
+	memset(new, 'n', sizeof(new));
+	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
+	setsockopt(self->a, SOL_SOCKET, SO_SNDBUF, &large, sizeof(large));
+	for (zc = 0; zc < 2; zc++) {
+		ASSERT_EQ(0, setsockopt(self->a, SOL_TLS, TLS_TX_ZEROCOPY_RO,
+					&zc, sizeof(zc)));
+		ASSERT_EQ(sizeof(old), pwrite(file, old, sizeof(old), 0));
+		before = 0;
+		do {
+			ssize_t sent = send(self->a, new, sizeof(new),
+					    MSG_DONTWAIT);
+
+			ASSERT_LT(0, sent);
+			before += sent;
+			usleep(20000);
+			ASSERT_EQ(0, ioctl(self->a, SIOCOUTQNSD, &waiting));
+		} while (!waiting);
+		off = 0;
+		ASSERT_EQ(sizeof(old), sendfile(self->a, file, &off,
+						sizeof(old)));
+		ASSERT_EQ(sizeof(new), pwrite(file, new, sizeof(new), 0));
+		for (; before; before -= off) {
+			off = recv(self->b, in, before < sizeof(in) ? before :
+				   sizeof(in), 0);
+			ASSERT_LT(0, off);
+		}
+		ASSERT_EQ(sizeof(in), recv_all(self->b, in, sizeof(in)));
+		EXPECT_EQ(0, memcmp(in, zc ? new : old, sizeof(in))) {
+			TH_LOG("zerocopy %d, '%c' came", zc, in[0]);
+		}
+	}
+	EXPECT_EQ(0, stat_in(n->b, "TlsDecryptError"));
+	close(file);
 }
 
 /*
