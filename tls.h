@@ -285,7 +285,7 @@ enum tls_push {
 };
 
 void tls_queue_init(struct sock *sk, struct tls_queue *q);
-int tls_queue_open(struct tls_queue *q, size_t len);
+int tls_queue_open(struct tls_queue *q, size_t len, size_t head);
 int tls_queue_grow(struct tls_queue *q, size_t len);
 int tls_queue_add(struct tls_queue *q, struct page *page, size_t offset,
 		  size_t len);
@@ -369,6 +369,7 @@ void tls_strp_purge(struct tls_strp *strp);
  * @framing: how records are framed under it
  * @tfm: the AEAD
  * @req: its request, one for the life of the key
+ * @wait: for its end
  * @iv: the AEAD's nonce of the current record
  * @aad: additional data of the current record
  * @secret: the key itself, for getsockopt()
@@ -377,6 +378,7 @@ struct tls_key {
 	struct tls_framing framing;
 	struct crypto_aead *tfm;
 	struct aead_request *req;
+	struct crypto_wait wait;
 	u8 iv[TLS_MAX_IV_SIZE];
 	u8 aad[TLS_AAD_SPACE_SIZE];
 	u8 secret[TLS_MAX_KEY_SIZE];

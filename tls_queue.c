@@ -19,6 +19,8 @@
 
 /* TCP empties the backlog after the sixteenth new segment of a call. */
 #define TLS_CALLBACK_SEGMENTS	8
+/* A block of ChaCha20 is the largest that a cipher has. */
+#define TLS_TEXT_ALIGN		64
 /* How soon to ask TCP again when it had no memory, in jiffies. */
 #define TLS_RETRY		(HZ / 50 + 1)
 
@@ -68,26 +70,59 @@ static void queue_compact(struct tls_queue *q)
 	q->first = 0;
 }
 
+/*
+ * One more piece of memory, for up to @len bytes of the open record; what comes
+ * after its first @head bytes is aligned.
+ */
+static __always_inline ssize_t queue_piece(struct tls_queue *q, size_t len,
+					   size_t head, size_t align)
+{
+	struct sock *sk = q->sk;
+	struct page_frag *pfrag = sk_page_frag(sk);
+	size_t n;
+
+	if (q->end == TLS_QUEUE_VECS)
+		return -ENOBUFS;
+	if (!skb_page_frag_refill(min(len, PAGE_SIZE), pfrag,
+				  sk->sk_allocation))
+		return -ENOMEM;
+	pfrag->offset = round_up(pfrag->offset + head, align) - head;
+	n = min_t(size_t, len, pfrag->size - pfrag->offset);
+	get_page(pfrag->page);
+	bvec_set_page(&q->vec[q->end++], pfrag->page, n, pfrag->offset);
+	pfrag->offset += n;
+	return n;
+}
+
 /**
  * tls_queue_open - a record begins: take its memory
  * @q: the queue, not full, with no record open; the socket's sk_allocation
  *     says how
  * @len: bytes, at most TLS_MAX_RECORD_SIZE
+ * @head: bytes of the record before its text
  *
  * The room comes in one piece if the kernel has one. Neighbouring records of
  * a call stand in the same pages, which TCP joins into few fragments.
+ *
+ * Where the text reaches over the end of a page, a block of the cipher must not:
+ * it would go through a buffer on its own, here and where it is received.
  *
  * Process context, socket lock owned; sleeps if sk_allocation may.
  *
  * Return: 0, or -ENOMEM with no record open.
  */
-int tls_queue_open(struct tls_queue *q, size_t len)
+int tls_queue_open(struct tls_queue *q, size_t len, size_t head)
 {
+	ssize_t n;
+
 	if (WARN_ON_ONCE(tls_queue_full(q) || q->end != q->sealed))
 		return -ENOBUFS;
 	if (TLS_QUEUE_VECS - q->end < TLS_RECORD_PIECES)
 		queue_compact(q);
-	return tls_queue_grow(q, len);
+	if (len < PAGE_SIZE)
+		return tls_queue_grow(q, len);
+	n = queue_piece(q, len, head, TLS_TEXT_ALIGN);
+	return n < 0 ? n : tls_queue_grow(q, len - n);
 }
 
 /**
@@ -102,26 +137,13 @@ int tls_queue_open(struct tls_queue *q, size_t len)
  */
 int tls_queue_grow(struct tls_queue *q, size_t len)
 {
-	struct sock *sk = q->sk;
-	struct page_frag *pfrag = sk_page_frag(sk);
-
 	while (len) {
-		size_t n;
+		ssize_t n = queue_piece(q, len, 0, 1);
 
-		if (q->end == TLS_QUEUE_VECS) {
+		if (n < 0) {
 			tls_queue_abandon(q);
-			return -ENOBUFS;
+			return n;
 		}
-		if (!skb_page_frag_refill(min(len, PAGE_SIZE), pfrag,
-					  sk->sk_allocation)) {
-			tls_queue_abandon(q);
-			return -ENOMEM;
-		}
-		n = min_t(size_t, len, pfrag->size - pfrag->offset);
-		get_page(pfrag->page);
-		bvec_set_page(&q->vec[q->end++], pfrag->page, n,
-			      pfrag->offset);
-		pfrag->offset += n;
 		len -= n;
 	}
 	return 0;

@@ -54,6 +54,10 @@ struct tls_key *tls_key_new(const struct tls_cipher *cipher, u16 version,
 	key->req = aead_request_alloc(key->tfm, gfp);
 	if (!key->req)
 		goto fail;
+	crypto_init_wait(&key->wait);
+	aead_request_set_callback(key->req, CRYPTO_TFM_REQ_MAY_BACKLOG |
+					    CRYPTO_TFM_REQ_MAY_SLEEP,
+				  crypto_req_done, &key->wait);
 	return key;
 fail:
 	tls_key_free(key);
@@ -126,20 +130,16 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
 		   gfp_t gfp, bool seal)
 {
 	struct aead_request *req = key->req;
-	DECLARE_CRYPTO_WAIT(wait);
 	unsigned int scope;
 	int err;
 
 	might_sleep();
 	/* A cipher that fails for memory fails the socket: it may sleep. */
 	scope = memalloc_flags_save(gfp_scope(gfp));
-	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG |
-				       CRYPTO_TFM_REQ_MAY_SLEEP,
-				  crypto_req_done, &wait);
 	aead_request_set_ad(req, aad_len);
 	aead_request_set_crypt(req, src, dst, crypt_len, key->iv);
 	err = crypto_wait_req(seal ? crypto_aead_encrypt(req) :
-				     crypto_aead_decrypt(req), &wait);
+				     crypto_aead_decrypt(req), &key->wait);
 	memalloc_flags_restore(scope);
 	return err;
 }

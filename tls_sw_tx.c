@@ -203,7 +203,8 @@ static int tx_open_record(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	int err;
 
 	err = tls_queue_open(&tx->queue,
-			     room + tls_framing_overhead(&tx->key->framing));
+			     room + tls_framing_overhead(&tx->key->framing),
+			     tx->key->framing.prepend);
 	if (!err && stays)
 		err = tls_queue_charge(&tx->queue);
 	if (err)
@@ -239,7 +240,8 @@ static ssize_t tx_send_in_place(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	int n = 0;
 	int err;
 
-	err = tls_queue_open(&tx->queue, len + tls_framing_overhead(f));
+	err = tls_queue_open(&tx->queue, len + tls_framing_overhead(f),
+			     f->prepend);
 	if (err)
 		return err;
 
@@ -294,7 +296,7 @@ static ssize_t tx_send_uncopied(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 	size_t got = 0, run;
 	int err, pages = 0;
 
-	err = tls_queue_open(q, f->prepend);
+	err = tls_queue_open(q, f->prepend, f->prepend);
 	if (err)
 		return err;
 	while (got < len && pages < TLS_IN_PLACE_PAGES) {

@@ -5,7 +5,7 @@
  * none leaves in the clear. The NIC is tlsnic (nic/), which must be loaded.
  *
  * OFFLOAD_MB is the length of the longest streams, each way; a gigabyte is for
- * running by hand.
+ * running by hand. With it, what devices and wire have counted is shown.
  */
 
 #define _GNU_SOURCE
@@ -618,6 +618,15 @@ FIXTURE_TEARDOWN(stream)
 			  nic(self->n.nb, "tx_tls_del")));
 }
 
+static void tell(struct net *n)
+{
+	run_in(n->a, "cd /sys/kernel/debug/tlsnic && for dev in %s %s; do sed \"s/^/# $dev /\" $dev/counters; done",
+	       n->na, n->nb);
+	run_in(n->router, "tc -s qdisc show | sed 's/^/# /'");
+	run_in(n->a, "sed 's/^/# A /' /proc/net/tls_stat");
+	run_in(n->b, "sed 's/^/# B /' /proc/net/tls_stat");
+}
+
 /* A minute for each megabyte and way is more than any machine needs. */
 #define LONG_PATIENCE (PATIENCE + 60 * (int)(long_stream() >> 20))
 
@@ -657,6 +666,8 @@ TEST_F_TIMEOUT(stream, both_ways_at_once_arrives_whole, LONG_PATIENCE)
 			TH_LOG("process %d", i);
 		}
 	}
+	if (getenv("OFFLOAD_MB"))
+		tell(n);
 	/* The devices did their part, and so did software. */
 	EXPECT_LE(len / 4, nic(n->na, "tx_tls_encrypted_bytes"));
 	EXPECT_LE(len / 4, nic(n->nb, "tx_tls_encrypted_bytes"));
