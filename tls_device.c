@@ -97,7 +97,8 @@ struct net_device *tls_device_find(struct sock *sk, bool *vlan)
 	dst = __sk_dst_get(sk);
 	if (dst && !is_protected(sk, dst)) {
 		dev = tls_device_lowest(READ_ONCE(dst->dev), sk, vlan);
-		if (dev->tlsdev_ops)
+		/* Drivers look for sockets in their device's namespace. */
+		if (dev->tlsdev_ops && net_eq(dev_net(dev), sock_net(sk)))
 			dev_hold(dev);
 		else
 			dev = NULL;
