@@ -294,6 +294,7 @@ void tls_queue_seal(struct tls_queue *q, size_t len, bool device);
 void tls_queue_abandon(struct tls_queue *q);
 int tls_queue_push(struct tls_queue *q, enum tls_push how);
 int tls_queue_force(struct tls_queue *q, bool last);
+void tls_queue_later(struct tls_queue *q);
 void tls_queue_purge(struct tls_queue *q);
 size_t tls_queue_map(const struct tls_queue *q, size_t skip, size_t len,
 		     struct scatterlist *sg);

@@ -24,8 +24,13 @@
 /* How soon to ask TCP again when it had no memory, in jiffies. */
 #define TLS_RETRY		(HZ / 50 + 1)
 
-/* Ask TCP again a little later. */
-static void queue_later(struct tls_queue *q)
+/**
+ * tls_queue_later - there is no memory now: ask TCP, or tell who waits, later
+ * @q: the queue
+ *
+ * Socket lock held; any context.
+ */
+void tls_queue_later(struct tls_queue *q)
 {
 	q->retried = true;
 	sk_reset_timer(q->sk, &q->retry, jiffies + TLS_RETRY);
@@ -36,12 +41,14 @@ static void queue_retry(struct timer_list *t)
 {
 	struct tls_queue *q = timer_container_of(q, t, retry);
 	struct sock *sk = q->sk;
+	bool again = true;
 
 	bh_lock_sock(sk);
-	if (!sock_owned_by_user(sk))
+	if (!sock_owned_by_user(sk)) {
 		tls_retry(sk);
-	if (READ_ONCE(q->bytes) &&
-	    !(READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN))
+		again = q->bytes;
+	}
+	if (again && !(READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN))
 		sk_reset_timer(sk, t, jiffies + TLS_RETRY);
 	bh_unlock_sock(sk);
 	sock_put(sk);
@@ -369,7 +376,7 @@ int tls_queue_push(struct tls_queue *q, enum tls_push how)
 
 	if (ret == -EAGAIN) {
 		if (tcp_rtx_and_write_queues_empty(sk))
-			queue_later(q);
+			tls_queue_later(q);
 	} else if (ret < 0) {
 		/* The connection failed while TCP was at it. */
 		if (ret != -EPIPE && !sk->sk_err)
@@ -427,7 +434,7 @@ int tls_queue_force(struct tls_queue *q, bool last)
 	WRITE_ONCE(tp->notsent_lowat, lowat);
 	/* Memory is short: there may be none who calls us when it is not. */
 	if (ret == -EAGAIN)
-		queue_later(q);
+		tls_queue_later(q);
 	return ret;
 }
 

@@ -494,6 +494,17 @@ static int sw_sendmsg(struct sock *sk, struct tls_tx *base,
 		copied += ret;
 	}
 
+	if (ret == -ENOMEM && !gfpflags_allow_blocking(sk->sk_allocation)) {
+		/*
+		 * Who sends from within the kernel without sleeping has to end
+		 * what it began (a PDU of NVMe): it is told as by TCP, and
+		 * called back.
+		 */
+		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+		tls_queue_later(&tx->queue);
+		ret = -EAGAIN;
+	}
+
 	/* What was taken goes out, whatever stopped the rest. */
 	if (tx->open && !more && !tx->err) {
 		int err = tx_close_record(sk, tx);

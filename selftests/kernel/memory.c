@@ -245,7 +245,38 @@ static int memory_suite_init(struct kunit_suite *suite)
 	return page_alloc ? 0 : -ENOENT;
 }
 
+/*
+ * NVMe over TCP goes on with its next PDU after any other error than EAGAIN: in
+ * the midst of one, its peer would take that for data.
+ */
+static void atomic_sender_without_memory_is_called_back(struct kunit *test)
+{
+	struct user_pair p = user_open(test, USER_TLS_1_3, USER_ROOMY,
+				       USER_ROOMY);
+	struct user_callbacks *user = user_take_over(test, p.sender, NULL);
+	long *tcp_mem = p.sender->sk->sk_prot->sysctl_mem;
+	u8 *data = user_buffer(test, 1000);
+	long limits[3];
+	int i, ret;
+
+	user_fill(data, 1000, 0);
+	p.sender->sk->sk_allocation = GFP_ATOMIC;
+	for (i = 0; i < 3; i++) {
+		limits[i] = tcp_mem[i];
+		WRITE_ONCE(tcp_mem[i], -1);
+	}
+	ret = user_send(p.sender, data, 1000, MSG_MORE | MSG_DONTWAIT);
+	for (i = 0; i < 3; i++)
+		WRITE_ONCE(tcp_mem[i], limits[i]);
+	KUNIT_EXPECT_EQ(test, -EAGAIN, ret);
+	KUNIT_EXPECT_TRUE(test, user_eventually(atomic_read(&user->spaced)));
+	KUNIT_EXPECT_EQ(test, 1000, user_send(p.sender, data, 1000,
+					      MSG_DONTWAIT));
+	user_expect_stream(test, p.receiver, 1000, 0);
+}
+
 static struct kunit_case memory_cases[] = {
+	KUNIT_CASE(atomic_sender_without_memory_is_called_back),
 	KUNIT_CASE(watch_sees_what_is_forbidden),
 	KUNIT_CASE_PARAM(allocation_follows_the_user_tls_1_2,
 			 manner_gen_params),
