@@ -60,7 +60,6 @@ static struct tls_context *tls_ctx_lockless(const struct sock *sk)
 static int tls_sendmsg_locked(struct sock *sk, struct msghdr *msg, size_t size)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
-	/* It may have gone while tls_sendmsg() waited for the lock. */
 	struct tls_tx *tx = ctx ? tls_tx(ctx) : NULL;
 
 	return tx ? tx->ops->sendmsg(sk, tx, msg, size) :
@@ -71,27 +70,27 @@ static int tls_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 {
 	const struct proto *base;
 	struct tls_context *ctx;
-	struct tls_tx *tx = NULL;
+	struct tls_tx *tx;
 	int ret;
 
+	/* Only with the lock is it certain that nothing goes in the clear. */
+	lock_sock(sk);
 	/*
 	 * BPF's worker may come while the socket closes: then the context has
-	 * gone, and there never was a key.
+	 * gone, there never was a key, and the operations are not ours any more.
 	 */
-	rcu_read_lock();
-	ctx = rcu_dereference(inet_csk(sk)->icsk_ulp_data);
-	/* No context: then the operations are not ours any more. */
-	smp_rmb();
-	base = ctx ? READ_ONCE(ctx->sk_proto) : READ_ONCE(sk->sk_prot);
-	if (ctx)
-		tx = tls_tx(ctx);
-	rcu_read_unlock();
-
-	if (!tx && (!ctx || base->sendmsg != tcp_sendmsg))
-		return base->sendmsg(sk, msg, size);
-	lock_sock(sk);
-	/* The key may have come while we waited: nothing goes in the clear. */
-	ret = tls_sendmsg_locked(sk, msg, size);
+	ctx = tls_get_ctx(sk);
+	tx = ctx ? tls_tx(ctx) : NULL;
+	if (likely(tx)) {
+		ret = tx->ops->sendmsg(sk, tx, msg, size);
+	} else {
+		base = ctx ? READ_ONCE(ctx->sk_proto) : READ_ONCE(sk->sk_prot);
+		if (base->sendmsg != tcp_sendmsg) {
+			release_sock(sk);
+			return base->sendmsg(sk, msg, size);
+		}
+		ret = tcp_sendmsg_locked(sk, msg, size);
+	}
 	release_sock(sk);
 	return ret;
 }
@@ -631,8 +630,7 @@ static void tls_detach(struct sock *sk, struct tls_context *ctx)
 		WRITE_ONCE(sk->sk_write_space, ctx->sk_write_space);
 	/* Segments that a device has to encrypt look for their context. */
 	if (!ctx->device)
-		/* Pairs with tls_sendmsg(). */
-		smp_store_release(&inet_csk(sk)->icsk_ulp_data, NULL);
+		rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
 	ctx->priv_ctx_tx = NULL;
 	ctx->priv_ctx_rx = NULL;
 	write_unlock_bh(&sk->sk_callback_lock);

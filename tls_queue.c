@@ -17,6 +17,8 @@
 #include "compat.h"
 #include "tls.h"
 
+/* So few bytes cost TCP less to copy than to hold a page for. */
+#define TLS_COPIED		256
 /* TCP empties the backlog after the sixteenth new segment of a call. */
 #define TLS_CALLBACK_SEGMENTS	8
 /* A block of ChaCha20 is the largest that a cipher has. */
@@ -329,7 +331,9 @@ int tls_queue_push(struct tls_queue *q, enum tls_push how)
 {
 	const bool keep = how == TLS_PUSH_SOME;
 	struct msghdr msg = {
-		.msg_flags = MSG_SPLICE_PAGES | MSG_DONTWAIT | MSG_NOSIGNAL |
+		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL |
+			     (q->bytes <= TLS_COPIED && !q->device ?
+			      0 : MSG_SPLICE_PAGES) |
 			     (how == TLS_PUSH_ALL ? 0 : MSG_MORE) |
 			     (q->shared ? 0 : MSG_NO_SHARED_FRAGS),
 	};

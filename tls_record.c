@@ -202,7 +202,7 @@ void tls_record_iv(const struct tls_framing *f, const u8 *explicit_nonce,
 	if (has_explicit_nonce(f)) {
 		if (explicit_nonce)
 			memcpy(nonce + f->cipher->salt_size, explicit_nonce,
-			       f->cipher->iv_size);
+			       TLS_EXPLICIT_NONCE_SIZE);
 	} else {
 		u8 *low = nonce + TLS_NONCE_SIZE - sizeof(u64);
 
@@ -251,13 +251,13 @@ EXPORT_SYMBOL_IF_KUNIT(tls_record_aad);
 void tls_record_header(const struct tls_framing *f, u8 type, size_t text_len,
 		       u8 *header)
 {
-	size_t explicit_len = f->prepend - TLS_HEADER_SIZE;
-
 	header[0] = f->version == TLS_1_3_VERSION ? TLS_RECORD_TYPE_DATA : type;
 	put_unaligned_be16(TLS_1_2_VERSION, header + 1);
-	put_unaligned_be16(explicit_len + text_len + TLS_TAG_SIZE, header + 3);
-	memcpy(header + TLS_HEADER_SIZE, f->iv + f->cipher->salt_size,
-	       explicit_len);
+	put_unaligned_be16(f->prepend - TLS_HEADER_SIZE + text_len +
+			   TLS_TAG_SIZE, header + 3);
+	if (has_explicit_nonce(f))
+		memcpy(header + TLS_HEADER_SIZE, f->iv + f->cipher->salt_size,
+		       TLS_EXPLICIT_NONCE_SIZE);
 }
 EXPORT_SYMBOL_IF_KUNIT(tls_record_header);
 

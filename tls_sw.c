@@ -130,17 +130,19 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
 		   gfp_t gfp, bool seal)
 {
 	struct aead_request *req = key->req;
-	unsigned int scope;
+	unsigned int scope = gfp_scope(gfp);
 	int err;
 
 	might_sleep();
 	/* A cipher that fails for memory fails the socket: it may sleep. */
-	scope = memalloc_flags_save(gfp_scope(gfp));
+	if (unlikely(scope))
+		scope = memalloc_flags_save(scope);
 	aead_request_set_ad(req, aad_len);
 	aead_request_set_crypt(req, src, dst, crypt_len, key->iv);
 	err = crypto_wait_req(seal ? crypto_aead_encrypt(req) :
 				     crypto_aead_decrypt(req), &key->wait);
-	memalloc_flags_restore(scope);
+	if (unlikely(scope))
+		memalloc_flags_restore(scope);
 	return err;
 }
 
