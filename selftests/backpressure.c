@@ -763,8 +763,8 @@ TEST_F_TIMEOUT(backpressure, signal_tells_that_there_is_room_again, 120)
 		while (send(self->a, bytes, sizeof(bytes), 0) ==
 		       sizeof(bytes))
 			;
-		if (i % 2)
-			EXPECT_EQ(-1, send(self->a, bytes, sizeof(bytes), 0));
+		while (i % 2 && send(self->a, bytes, sizeof(bytes), 0) > 0)
+			;
 		told = 0;
 		for (end = now() + 15; !told && now() < end; usleep(2000))
 			while (recv(b, in, sizeof(in), MSG_DONTWAIT) > 0)
