@@ -23,6 +23,8 @@
 #define TLS_CALLBACK_SEGMENTS	8
 /* A block of ChaCha20 is the largest that a cipher has. */
 #define TLS_TEXT_ALIGN		64
+/* Records that are worth a gap before them. */
+#define TLS_ALIGNED		512
 /* How soon to ask TCP again when it had no memory, in jiffies. */
 #define TLS_RETRY		(HZ / 50 + 1)
 
@@ -92,7 +94,7 @@ static __always_inline ssize_t queue_piece(struct tls_queue *q, size_t len,
 
 	if (q->end == TLS_QUEUE_VECS)
 		return -ENOBUFS;
-	if (!skb_page_frag_refill(min(len, PAGE_SIZE), pfrag,
+	if (!skb_page_frag_refill(min(len + align - 1, PAGE_SIZE), pfrag,
 				  sk->sk_allocation))
 		return -ENOMEM;
 	pfrag->offset = round_up(pfrag->offset + head, align) - head;
@@ -113,7 +115,7 @@ static __always_inline ssize_t queue_piece(struct tls_queue *q, size_t len,
  * The room comes in one piece if the kernel has one. Neighbouring records of
  * a call stand in the same pages, which TCP joins into few fragments.
  *
- * Where the text reaches over the end of a page, a block of the cipher must not:
+ * Where the text reaches over the end of a page, a block of the cipher should not:
  * it would go through a buffer on its own, here and where it is received.
  *
  * Process context, socket lock owned; sleeps if sk_allocation may.
@@ -128,7 +130,7 @@ int tls_queue_open(struct tls_queue *q, size_t len, size_t head)
 		return -ENOBUFS;
 	if (TLS_QUEUE_VECS - q->end < TLS_RECORD_PIECES)
 		queue_compact(q);
-	if (len < PAGE_SIZE)
+	if (len < TLS_ALIGNED)
 		return tls_queue_grow(q, len);
 	n = queue_piece(q, len, head, TLS_TEXT_ALIGN);
 	return n < 0 ? n : tls_queue_grow(q, len - n);
