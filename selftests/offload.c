@@ -1134,26 +1134,35 @@ static int bond_has(int ns)
 	return run_in(ns, "exit $(grep -c '^MII Status: up' /proc/net/bonding/bonded)") >> 8;
 }
 
+/* One on each side, over this pair of devices and another one. */
+static int bonds(const struct net *n, char *other, char *otherp)
+{
+	return enter(n->a) || new_pair(other, otherp, n->b) ||
+	       bond_in(n->a, n->na, other, 1) ||
+	       bond_in(n->b, n->nb, otherp, 2) ||
+	       !UNTIL(bond_has(n->a) == 3 && bond_has(n->b) == 3);
+}
+
+static int bonds_join(const struct net *n, int *a, int *b)
+{
+	return connect_ip(n->a, n->b, AF_INET, "10.7.0.1", "10.7.0.2", a, b) ||
+	       attach_both(*a, *b) ||
+	       set_keys(*a, *b, TLS_1_2_VERSION, TLS_CIPHER_AES_GCM_128);
+}
+
 TEST_WIRE(a_device_that_changes_under_a_bond)
 {
 	char other[16], otherp[16], *dev, *far;
 	struct net *n = &self->n;
 	int turn;
 
-	ASSERT_EQ(0, enter(n->a));
-	ASSERT_EQ(0, new_pair(other, otherp, n->b));
-	ASSERT_EQ(0, bond_in(n->a, n->na, other, 1)) {
+	ASSERT_EQ(0, bonds(n, other, otherp)) {
 		TH_LOG("is bonding loaded?");
 	}
-	ASSERT_EQ(0, bond_in(n->b, n->nb, otherp, 2));
 	for (turn = 0; turn < 3; turn++) {
 		/* The bond, and both of its devices. */
 		ASSERT_TRUE(UNTIL(bond_has(n->a) == 3 && bond_has(n->b) == 3));
-		ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.7.0.1",
-					"10.7.0.2", &self->a, &self->b));
-		ASSERT_EQ(0, attach_both(self->a, self->b));
-		ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
-				      TLS_CIPHER_AES_GCM_128));
+		ASSERT_EQ(0, bonds_join(n, &self->a, &self->b));
 		dev = nic(n->na, "tx_tls_add") > nic(n->na, "tx_tls_del") ?
 		      n->na : other;
 		far = dev == other ? otherp : n->nb;
@@ -1200,17 +1209,10 @@ TEST_WIRE(a_device_that_goes_from_under_segments_that_may_be_cut)
 
 	ASSERT_EQ(0, enter(n->a));
 	ASSERT_EQ(0, write_to("/proc/sys/net/ipv4/ip_no_pmtu_disc", "1"));
-	ASSERT_EQ(0, new_pair(other, otherp, n->b));
-	ASSERT_EQ(0, bond_in(n->a, n->na, other, 1)) {
+	ASSERT_EQ(0, bonds(n, other, otherp)) {
 		TH_LOG("is bonding loaded?");
 	}
-	ASSERT_EQ(0, bond_in(n->b, n->nb, otherp, 2));
-	ASSERT_TRUE(UNTIL(bond_has(n->a) == 3 && bond_has(n->b) == 3));
-	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.7.0.1", "10.7.0.2",
-				&self->a, &self->b));
-	ASSERT_EQ(0, attach_both(self->a, self->b));
-	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
-			      TLS_CIPHER_AES_GCM_128));
+	ASSERT_EQ(0, bonds_join(n, &self->a, &self->b));
 	dev = nic(n->na, "tx_tls_add") ? n->na : other;
 	ASSERT_EQ(1, nic(dev, "tx_tls_add"));
 	ASSERT_EQ(0, run_in(n->a, "ethtool -K bonded tx off >&2"));
@@ -1237,19 +1239,11 @@ TEST_WIRE(text_that_waits_when_the_bond_chooses_anew)
 	int room = 200000;
 	long sealed;
 
-	ASSERT_EQ(0, enter(n->a));
-	ASSERT_EQ(0, new_pair(other, otherp, n->b));
-	ASSERT_EQ(0, bond_in(n->a, n->na, other, 1)) {
+	ASSERT_EQ(0, bonds(n, other, otherp)) {
 		TH_LOG("is bonding loaded?");
 	}
-	ASSERT_EQ(0, bond_in(n->b, n->nb, otherp, 2));
-	ASSERT_TRUE(UNTIL(bond_has(n->a) == 3 && bond_has(n->b) == 3));
-	ASSERT_EQ(0, connect_ip(n->a, n->b, AF_INET, "10.7.0.1", "10.7.0.2",
-				&self->a, &self->b));
+	ASSERT_EQ(0, bonds_join(n, &self->a, &self->b));
 	setsockopt(self->a, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	ASSERT_EQ(0, attach_both(self->a, self->b));
-	ASSERT_EQ(0, set_keys(self->a, self->b, TLS_1_2_VERSION,
-			      TLS_CIPHER_AES_GCM_128));
 	dev = nic(n->na, "tx_tls_add") ? n->na : other;
 	ASSERT_EQ(1, nic(dev, "tx_tls_add"));
 	/* Wide enough to have a window in the queue. */
