@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A network namespace of a test's own, for what is counted or listed by
- * namespace. Include after tls_test.h.
+ * namespace.
  */
 
 #ifndef _NETNS_H
 #define _NETNS_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* The calling thread goes into a new one, whose loopback is up. */
 static inline int own_netns(void)

@@ -12,15 +12,14 @@
 #define _GNU_SOURCE
 #endif
 #include <fcntl.h>
-#include <net/if.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "netns.h"
 
 /* The two name spaces, for all tests of a program. */
 static int nic_side[2];
@@ -43,15 +42,9 @@ ip(const char *fmt, ...)
 /* A name space of ours, with loopback, that we are in; or -1. */
 static inline int new_ns(void)
 {
-	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd, ret;
-
-	if (unshare(CLONE_NEWNET))
-		return -1;
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	ret = ioctl(fd, SIOCSIFFLAGS, &lo);
-	close(fd);
-	return ret ? -1 : open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	return own_netns() ? -1 :
+			     open("/proc/thread-self/ns/net",
+				  O_RDONLY | O_CLOEXEC);
 }
 
 /* Are connections offloaded, if device and cipher can? */
