@@ -32,7 +32,6 @@ enum device_tx_state {
  * @state: who encrypts the next record; socket lock
  * @added: the driver has this direction; tls_device_lock
  * @restarted: the driver has had another key before
- * @acked: the peer has acknowledged what is before; under offload.lock
  * @fallback: encrypts what the device cannot; under offload.lock
  * @next_fallback: the same for the key that the device is given next
  * @spare: memory of the next record
@@ -42,7 +41,6 @@ struct tls_device_tx {
 	enum device_tx_state state;
 	bool added;
 	bool restarted;
-	u32 acked;
 	struct tls_fallback *fallback;
 	struct tls_fallback *next_fallback;
 	struct tls_record_info *spare;

@@ -65,7 +65,6 @@ static void clean_acked(struct sock *sk, u32 acked)
 	LIST_HEAD(gone);
 
 	spin_lock_irqsave(&offload->lock, flags);
-	tx->acked = acked;
 	if (!before(acked, offload->marker.end_seq))
 		offload->marker_passed = true;
 	list_for_each_entry_safe(rec, next, &offload->records_list, list) {
@@ -168,7 +167,6 @@ struct tls_device_tx *tls_device_tx_new(struct sock *sk,
 	if (!d)
 		goto fail;
 	d->tx = tx;
-	tx->acked = tcp_sk(sk)->snd_una;
 	ctx->offload_tx = &tx->offload;
 	tls_device_fence(sk);
 	clean_acked_data_enable(tcp_sk(sk), clean_acked);
