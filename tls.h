@@ -343,6 +343,23 @@ struct tls_strp {
 	unsigned long *held_plain;
 };
 
+/**
+ * tls_rx_charge - charge what was received to its socket, if that can be
+ * @sk: the socket; its lock held
+ * @skb: memory of ours
+ *
+ * Any context.
+ *
+ * Return: whether it is charged: then sk_mem_uncharge() when it goes.
+ */
+static inline bool tls_rx_charge(struct sock *sk, struct sk_buff *skb)
+{
+	if (!sk_rmem_schedule(sk, skb, skb->truesize))
+		return false;
+	sk_mem_charge(sk, skb->truesize);
+	return true;
+}
+
 int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
 		  struct tls_record *rec, gfp_t gfp);
 int tls_strp_copy(const struct tls_strp *strp, unsigned int offset, void *to,

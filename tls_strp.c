@@ -255,7 +255,6 @@ static void held_fill(struct tls_strp *strp)
 int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,
 		  gfp_t gfp)
 {
-	struct sock *sk = strp->sk;
 	int err;
 
 	strp->held = alloc_skb_with_frags(0, rec->full_len, 0, &err,
@@ -272,10 +271,7 @@ int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,
 	strp->held->len = rec->full_len;
 	strp->held->data_len = rec->full_len;
 	strp->held_rec = *rec;
-	strp->held_charged = sk_rmem_schedule(sk, strp->held,
-					      strp->held->truesize);
-	if (strp->held_charged)
-		sk_mem_charge(sk, strp->held->truesize);
+	strp->held_charged = tls_rx_charge(strp->sk, strp->held);
 	strp_listen(strp);
 	strp->held_len = strp->start_len;
 	strp->start_len = 0;

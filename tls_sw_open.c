@@ -295,10 +295,8 @@ static int rx_inner_type(struct tls_sw_rx *rx, struct sk_buff *skb)
 static void rx_ready_add(struct sock *sk, struct tls_sw_rx *rx,
 			 struct sk_buff *skb)
 {
-	rx_msg(skb)->charged = sk_rmem_schedule(sk, skb, skb->truesize);
-	if (rx_msg(skb)->charged)
-		sk_mem_charge(sk, skb->truesize);
-	else
+	rx_msg(skb)->charged = tls_rx_charge(sk, skb);
+	if (!rx_msg(skb)->charged)
 		rx->over = true;
 	rx->ready_mem += skb->truesize;
 	__skb_queue_tail(&rx->ready, skb);
