@@ -37,6 +37,7 @@ tally() {
 		count 0 1 0
 	fi
 	grep -a '^not ok \|^# .*Expected' "$file" >&2 || true
+	[ "$bad" = 0 ] || grep -a '^# ' "$file" | tail -n 20 >&2 || true
 	say "$name: $((ok - skip)) passed, $bad failed, $skip skipped"
 	count $((ok - skip)) "$bad" "$skip"
 }
