@@ -194,6 +194,11 @@ static inline void tls_count(struct tls_counters __percpu *counters,
 int tls_proc_init(void);
 void tls_proc_exit(void);
 
+/* ---- what a cipher reads and writes ---- */
+
+/* A block of ChaCha20 is the largest that a cipher has. */
+#define TLS_TEXT_ALIGN		64
+
 /*
  * Scatterlists stand on the stack, and only the entries that are used are made
  * ready (so they are __uninitialized for the compiler): clearing whole tables
@@ -234,7 +239,6 @@ static inline void tls_sg_clear(struct scatterlist *sg, unsigned int n)
  * @sk: the socket
  * @retry: asks TCP again when no acknowledgment will; holds the socket
  * @retried: it has been started
- * @vec: pieces of pages; each holds a reference to its page
  * @first: index of the first piece that TCP has not taken whole
  * @sealed: vec[first] up to here are encrypted records
  * @end: from @sealed up to here is the room of the open record
@@ -242,13 +246,13 @@ static inline void tls_sg_clear(struct scatterlist *sg, unsigned int n)
  * @bytes: bytes in the encrypted records
  * @device: the first of them are text, for a device to encrypt
  * @flip: so many, then the rest are not what the first are; 0: all are alike
+ * @vec: pieces of pages; each holds a reference to its page
  * @pushing: TCP is being called: do not call it again from its callbacks
  * @shared: pages of others are among the pieces
  */
 struct tls_queue {
 	struct sock *sk;
 	struct timer_list retry;
-	struct bio_vec vec[TLS_QUEUE_VECS];
 	u16 first;
 	u16 sealed;
 	u16 end;
@@ -259,6 +263,7 @@ struct tls_queue {
 	unsigned int charged;
 	size_t bytes;
 	size_t flip;
+	struct bio_vec vec[TLS_QUEUE_VECS];
 };
 
 /**
@@ -383,27 +388,44 @@ void tls_strp_purge(struct tls_strp *strp);
 /* ---- tls_sw.c: the software engine's keys ---- */
 
 /**
- * struct tls_key - one direction's key: framing, cipher, and its request
+ * struct tls_run - one record on its way through a cipher
+ * @users: keys that share it
+ * @size: bytes behind @req, for the algorithm
+ * @wait: for the end of @req
+ * @iv: the AEAD's nonce of the record
+ * @aad: additional data of the record
+ * @req: the request
+ *
+ * The keys of a socket have one between them, as only one record at a time is
+ * encrypted or decrypted under the socket lock: some algorithms want much
+ * memory there.
+ */
+struct tls_run {
+	unsigned int users;
+	unsigned int size;
+	struct crypto_wait wait;
+	u8 iv[TLS_MAX_IV_SIZE];
+	u8 aad[TLS_AAD_SPACE_SIZE];
+	struct aead_request req;
+};
+
+/**
+ * struct tls_key - one direction's key: framing and cipher
  * @framing: how records are framed under it
  * @tfm: the AEAD
- * @req: its request, one for the life of the key
- * @wait: for its end
- * @iv: the AEAD's nonce of the current record
- * @aad: additional data of the current record
+ * @run: what it encrypts or decrypts a record with
  * @secret: the key itself, for getsockopt()
  */
 struct tls_key {
 	struct tls_framing framing;
 	struct crypto_aead *tfm;
-	struct aead_request *req;
-	struct crypto_wait wait;
-	u8 iv[TLS_MAX_IV_SIZE];
-	u8 aad[TLS_AAD_SPACE_SIZE];
+	struct tls_run *run;
 	u8 secret[TLS_MAX_KEY_SIZE];
 };
 
 struct tls_key *tls_key_new(const struct tls_cipher *cipher, u16 version,
-			    const u8 *info, gfp_t gfp);
+			    const u8 *info, const struct tls_key *other,
+			    gfp_t gfp);
 void tls_key_free(struct tls_key *key);
 void tls_key_export(const struct tls_key *key, u8 *info);
 int tls_key_seal(struct tls_key *key, struct scatterlist *src,

@@ -387,6 +387,17 @@ static void rx_updated(struct sock *sk, struct tls_rx *rx, int err)
 			     rx->ops->key(rx)->framing.seq, err);
 }
 
+/* A key that the socket has, of either direction; socket lock owned. */
+static const struct tls_key *any_key(const struct tls_context *ctx)
+{
+	const struct tls_tx *tx = ctx->priv_ctx_tx;
+	const struct tls_rx *rx = ctx->priv_ctx_rx;
+
+	if (tx)
+		return tx->ops->key(tx);
+	return rx ? rx->ops->key(rx) : NULL;
+}
+
 /* TLS_TX and TLS_RX; socket lock owned. */
 static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 		       bool tx)
@@ -421,7 +432,8 @@ static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 		goto out;
 	}
 
-	key = tls_key_new(cipher, head.version, info, sk->sk_allocation);
+	key = tls_key_new(cipher, head.version, info, any_key(ctx),
+			  sk->sk_allocation);
 	if (IS_ERR(key)) {
 		err = PTR_ERR(key);
 		goto out;

@@ -11,22 +11,58 @@
 
 #include "tls.h"
 
+/*
+ * The run of another key of the socket, if its algorithm is content with that,
+ * or a new one.
+ */
+static struct tls_run *run_get(const struct tls_key *other,
+			       const struct crypto_aead *tfm, gfp_t gfp)
+{
+	unsigned int size = crypto_aead_reqsize((struct crypto_aead *)tfm);
+	struct tls_run *run;
+
+	if (other && size <= other->run->size) {
+		other->run->users++;
+		return other->run;
+	}
+	run = kmalloc(sizeof(*run) + size, gfp);
+	if (!run)
+		return NULL;
+	run->users = 1;
+	run->size = size;
+	crypto_init_wait(&run->wait);
+	aead_request_set_callback(&run->req, CRYPTO_TFM_REQ_MAY_BACKLOG |
+					     CRYPTO_TFM_REQ_MAY_SLEEP,
+				  crypto_req_done, &run->wait);
+	return run;
+}
+
+/* A key goes: nothing that its cipher has left there stays. */
+static void run_put(struct tls_run *run)
+{
+	memzero_explicit(run->req.__ctx, run->size);
+	if (!--run->users)
+		kfree(run);
+}
+
 /**
  * tls_key_new - a key ready for use
  * @cipher: its cipher
  * @version: its version
  * @info: the cipher's structure of the user ABI, whole
+ * @other: another key of the same socket, or NULL
  * @gfp: for its memory
  *
  * Accelerated ciphers are often marked asynchronous, and yet complete at once
  * in process context: they are taken too, and waited for.
  *
- * Process context; sleeps.
+ * Process context, socket lock owned; sleeps.
  *
  * Return: the key, or ERR_PTR: the crypto API's own error.
  */
 struct tls_key *tls_key_new(const struct tls_cipher *cipher, u16 version,
-			    const u8 *info, gfp_t gfp)
+			    const u8 *info, const struct tls_key *other,
+			    gfp_t gfp)
 {
 	struct crypto_aead *tfm;
 	struct tls_key *key;
@@ -50,15 +86,10 @@ struct tls_key *tls_key_new(const struct tls_cipher *cipher, u16 version,
 	err = crypto_aead_setauthsize(key->tfm, TLS_TAG_SIZE);
 	if (err)
 		goto fail;
+	key->run = run_get(other, tfm, gfp);
+	if (key->run)
+		return key;
 	err = -ENOMEM;
-	key->req = aead_request_alloc(key->tfm, gfp);
-	if (!key->req)
-		goto fail;
-	crypto_init_wait(&key->wait);
-	aead_request_set_callback(key->req, CRYPTO_TFM_REQ_MAY_BACKLOG |
-					    CRYPTO_TFM_REQ_MAY_SLEEP,
-				  crypto_req_done, &key->wait);
-	return key;
 fail:
 	tls_key_free(key);
 	return ERR_PTR(err);
@@ -67,17 +98,15 @@ fail:
 /**
  * tls_key_free - wipe a key and forget it
  * @key: the key, or NULL
+ *
+ * Socket lock owned, or nobody else has the socket.
  */
 void tls_key_free(struct tls_key *key)
 {
 	if (!key)
 		return;
-	/* To ask the allocator for its size would cost more than this does. */
-	if (key->req) {
-		memzero_explicit(key->req, sizeof(*key->req) +
-					   crypto_aead_reqsize(key->tfm));
-		kfree(key->req);
-	}
+	if (key->run)
+		run_put(key->run);
 	crypto_free_aead(key->tfm);
 	memzero_explicit(key, sizeof(*key));
 	kfree(key);
@@ -111,9 +140,10 @@ static unsigned int gfp_scope(gfp_t gfp)
 static size_t key_aad(struct tls_key *key, struct scatterlist *src,
 		      struct scatterlist *dst, u8 type, size_t text_len)
 {
-	size_t len = tls_record_aad(&key->framing, type, text_len, key->aad);
+	u8 *aad = key->run->aad;
+	size_t len = tls_record_aad(&key->framing, type, text_len, aad);
 
-	sg_set_buf(src, key->aad, len);
+	sg_set_buf(src, aad, len);
 	/* Not as a whole: where there is no text, one list may end here. */
 	if (src != dst)
 		sg_set_page(dst, sg_page(src), len, src->offset);
@@ -129,7 +159,8 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
 		   struct scatterlist *dst, size_t aad_len, size_t crypt_len,
 		   gfp_t gfp, bool seal)
 {
-	struct aead_request *req = key->req;
+	struct tls_run *run = key->run;
+	struct aead_request *req = &run->req;
 	unsigned int scope = gfp_scope(gfp);
 	int err;
 
@@ -137,10 +168,11 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
 	/* A cipher that fails for memory fails the socket: it may sleep. */
 	if (unlikely(scope))
 		scope = memalloc_flags_save(scope);
+	aead_request_set_tfm(req, key->tfm);
 	aead_request_set_ad(req, aad_len);
-	aead_request_set_crypt(req, src, dst, crypt_len, key->iv);
+	aead_request_set_crypt(req, src, dst, crypt_len, run->iv);
 	err = crypto_wait_req(seal ? crypto_aead_encrypt(req) :
-				     crypto_aead_decrypt(req), &key->wait);
+				     crypto_aead_decrypt(req), &run->wait);
 	if (unlikely(scope))
 		memalloc_flags_restore(scope);
 	return err;
@@ -169,7 +201,7 @@ int tls_key_seal(struct tls_key *key, struct scatterlist *src,
 
 	if (unlikely(f->exhausted))
 		return -EBADMSG;
-	tls_record_iv(f, NULL, key->iv);
+	tls_record_iv(f, NULL, key->run->iv);
 	aad_len = key_aad(key, src, dst, type, text_len);
 	err = key_run(key, src, dst, aad_len, text_len, gfp, true);
 	tls_framing_advance(f);
@@ -198,7 +230,7 @@ int tls_key_again(struct tls_key *key, struct scatterlist *src,
 	const struct tls_framing *f = &key->framing;
 	size_t aad_len;
 
-	tls_record_iv(f, explicit_nonce, key->iv);
+	tls_record_iv(f, explicit_nonce, key->run->iv);
 	aad_len = key_aad(key, src, dst, rec->type, rec->text_len);
 	return key_run(key, src, dst, aad_len, rec->text_len, gfp, true);
 }
@@ -230,7 +262,7 @@ int tls_key_open(struct tls_key *key, struct scatterlist *src,
 
 	if (unlikely(f->exhausted))
 		return -EBADMSG;
-	tls_record_iv(f, explicit_nonce, key->iv);
+	tls_record_iv(f, explicit_nonce, key->run->iv);
 	aad_len = key_aad(key, src, dst, rec->type, rec->text_len);
 	err = key_run(key, src, dst, aad_len, rec->text_len + TLS_TAG_SIZE,
 		      gfp, false);
