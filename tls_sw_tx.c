@@ -45,7 +45,7 @@
  * @len: bytes of plaintext gathered
  * @room: bytes of plaintext that it may hold
  * @tail: TLS 1.3's inner type, for a record that is read in place
- * @queue: finished records, and the room of the open one
+ * @queue: finished records, and the room of the open one; must be last
  */
 struct tls_sw_tx {
 	struct tls_tx tx;
@@ -645,10 +645,12 @@ static const struct tls_tx_ops tls_sw_tx_ops = {
  */
 struct tls_tx *tls_sw_tx_new(struct sock *sk, struct tls_key *key)
 {
-	struct tls_sw_tx *tx = kzalloc(sizeof(*tx), sk->sk_allocation);
+	struct tls_sw_tx *tx = kmalloc(sizeof(*tx), sk->sk_allocation);
 
 	if (!tx)
 		return NULL;
+	/* The table of pieces is most of it, and filled as it is used. */
+	memset(tx, 0, offsetof(struct tls_sw_tx, queue.vec));
 	tx->tx.ops = &tls_sw_tx_ops;
 	tx->tx.counters = tls_counters(sk);
 	tx->device = tls_device_tx_new(sk, key);
