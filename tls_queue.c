@@ -21,8 +21,6 @@
 #define TLS_COPIED		256
 /* TCP empties the backlog after the sixteenth new segment of a call. */
 #define TLS_CALLBACK_SEGMENTS	8
-/* A block of ChaCha20 is the largest that a cipher has. */
-#define TLS_TEXT_ALIGN		64
 /* Records that are worth a gap before them. */
 #define TLS_ALIGNED		512
 /* How soon to ask TCP again when it had no memory, in jiffies. */

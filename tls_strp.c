@@ -81,6 +81,33 @@ static bool cursor_seek(const struct tls_strp *strp, struct strp_cursor *c,
 	return there;
 }
 
+/* Bytes of a buffer, if they can be seen in one piece, or NULL. */
+static const void *skb_piece(const struct sk_buff *skb, unsigned int offset,
+			     unsigned int n)
+{
+	const skb_frag_t *frag = skb_shinfo(skb)->frags;
+	const skb_frag_t *end = frag + skb_shinfo(skb)->nr_frags;
+
+	if (offset < skb_headlen(skb))
+		return offset + n <= skb_headlen(skb) ? skb->data + offset :
+							NULL;
+	if (!skb_frags_readable(skb))
+		return NULL;
+	for (offset -= skb_headlen(skb); frag != end; frag++) {
+		const u8 *from;
+
+		if (offset >= skb_frag_size(frag)) {
+			offset -= skb_frag_size(frag);
+			continue;
+		}
+		if (offset + n > skb_frag_size(frag))
+			return NULL;
+		from = skb_frag_address_safe(frag);
+		return from ? from + offset : NULL;
+	}
+	return NULL;
+}
+
 /**
  * tls_strp_copy - copy bytes of the record at the head
  * @strp: the parser
@@ -100,8 +127,11 @@ int tls_strp_copy(const struct tls_strp *strp, unsigned int offset, void *to,
 
 	while (there && len) {
 		unsigned int n = min(len, c.skb->len - c.offset);
+		const void *from = skb_piece(c.skb, c.offset, n);
 
-		if (skb_copy_bits(c.skb, c.offset, to, n))
+		if (from)
+			memcpy(to, from, n);
+		else if (skb_copy_bits(c.skb, c.offset, to, n))
 			break;
 		to += n;
 		len -= n;

@@ -15,6 +15,8 @@
  * while that doubles with each further miss.
  */
 
+#include <linux/fs.h>
+#include <linux/splice.h>
 #include <linux/uio.h>
 #include <linux/unaligned.h>
 #include <net/sock.h>
@@ -365,29 +367,125 @@ static void rx_add(struct sock *sk, struct tls_sw_rx *rx, struct sk_buff *skb)
 	rx_ready_add(sk, rx, skb);
 }
 
-/* Pages for @len bytes of text; a small record shares one with others. */
+/**
+ * struct rx_small - the text of a small record
+ * @frag: the page where this task gathers small pieces (sk_page_frag())
+ * @offset: where in that page
+ * @len: bytes of text
+ * @type: their content type
+ *
+ * The room is not taken from the page yet: whoever goes on with the text copies
+ * it before anything else, or takes it (small_get()).
+ */
+struct rx_small {
+	struct page_frag *frag;
+	unsigned int offset;
+	unsigned int len;
+	u8 type;
+};
+
+static const u8 *small_text(const struct rx_small *small)
+{
+	return page_address(small->frag->page) + small->offset;
+}
+
+static bool is_small(const struct tls_sw_rx *rx, const struct tls_record *rec)
+{
+	unsigned int len = rec->text_len - rx->key->framing.tail;
+
+	return len && len <= TLS_SMALL_RECORD;
+}
+
+/*
+ * Decrypt the small record at the head of the stream, which stays there.
+ *
+ * Return: 0 or an error, as rx_open().
+ */
+static int small_open(struct sock *sk, struct tls_sw_rx *rx,
+		      const struct tls_record *rec, struct rx_small *small)
+{
+	struct page_frag *frag = sk_page_frag(sk);
+	struct scatterlist dst[2] __uninitialized;
+	const u8 *text;
+	int err;
+
+	if (!skb_page_frag_refill(rec->text_len + TLS_TEXT_ALIGN, frag,
+				  sk->sk_allocation))
+		return -ENOMEM;
+	small->frag = frag;
+	small->offset = ALIGN(frag->offset, TLS_TEXT_ALIGN);
+	small->len = rec->text_len;
+	small->type = rec->type;
+	tls_sg_clear(dst, ARRAY_SIZE(dst));
+	sg_set_page(&dst[1], frag->page, small->len, small->offset);
+	err = rx_open(sk, rx, rec, dst, 1);
+	if (err || !rx->key->framing.tail)
+		return err;
+
+	text = small_text(small);
+	small->len = tls_padding_skip(text, small->len);
+	if (!small->len)
+		return tls_rx_fail(sk, rx, TLS_ABORT_PADDING, -EBADMSG);
+	small->type = text[--small->len];
+	return 0;
+}
+
+/* Take the text from where the next would be written, with a reference. */
+static void small_get(const struct rx_small *small)
+{
+	get_page(small->frag->page);
+	small->frag->offset = small->offset + small->len;
+}
+
+/*
+ * A small record that was opened goes behind @ready. Data that is empty does
+ * not: there is nothing to read.
+ *
+ * @before: how the record was framed
+ *
+ * Return: 0; 1 when it was empty; or -ENOMEM, and the record can be tried again.
+ */
+static int small_keep(struct sock *sk, struct tls_sw_rx *rx,
+		      const struct tls_record *rec,
+		      const struct rx_small *small,
+		      const struct tls_framing *before)
+{
+	bool empty = !small->len && small->type == TLS_RECORD_TYPE_DATA;
+	struct sk_buff *skb = NULL;
+
+	if (!empty) {
+		skb = alloc_skb(0, sk->sk_allocation);
+		if (!skb) {
+			rx->key->framing = *before;
+			return -ENOMEM;
+		}
+		rx_msg(skb)->offset = 0;
+		rx_msg(skb)->type = small->type;
+		if (small->len) {
+			small_get(small);
+			skb_add_rx_frag(skb, 0, small->frag->page,
+					small->offset, small->len,
+					ALIGN(small->len, TLS_TEXT_ALIGN));
+		}
+	}
+	rx_done(sk, rx, rec, small->type, small->len);
+	if (skb)
+		rx_add(sk, rx, skb);
+	return empty;
+}
+
+/* Pages for @len bytes of text. */
 static struct sk_buff *rx_alloc(struct sock *sk, unsigned int len)
 {
-	struct page_frag *pfrag = sk_page_frag(sk);
 	struct sk_buff *skb;
 	int err;
 
-	if (!len || len > TLS_SMALL_RECORD ||
-	    !skb_page_frag_refill(len, pfrag, sk->sk_allocation)) {
-		skb = alloc_skb_with_frags(0, len, PAGE_ALLOC_COSTLY_ORDER,
-					   &err, sk->sk_allocation);
-		if (skb) {
-			skb->len = len;
-			skb->data_len = len;
-		}
-		return skb;
+	skb = alloc_skb_with_frags(0, len, PAGE_ALLOC_COSTLY_ORDER, &err,
+				   sk->sk_allocation);
+	if (skb) {
+		skb->len = len;
+		skb->data_len = len;
 	}
-	skb = alloc_skb(0, sk->sk_allocation);
-	if (!skb)
-		return NULL;
-	get_page(pfrag->page);
-	skb_add_rx_frag(skb, 0, pfrag->page, pfrag->offset, len, len);
-	pfrag->offset += len;
 	return skb;
 }
 
@@ -401,13 +499,18 @@ int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 		const struct tls_record *rec)
 {
 	const struct tls_framing *f = &rx->key->framing;
-	/* One more piece for a byte costs more than to cut it off again. */
-	bool apart = f->tail && rec->text_len > TLS_SMALL_RECORD;
 	struct scatterlist dst[TLS_RX_DST] __uninitialized;
+	const struct tls_framing before = *f;
+	struct rx_small small;
 	struct sk_buff *skb;
 	int err, i;
 
-	skb = rx_alloc(sk, rec->text_len - apart);
+	if (is_small(rx, rec)) {
+		err = small_open(sk, rx, rec, &small);
+		return err ?: small_keep(sk, rx, rec, &small, &before);
+	}
+
+	skb = rx_alloc(sk, rec->text_len - f->tail);
 	if (!skb)
 		return -ENOMEM;
 	rx_msg(skb)->offset = 0;
@@ -421,7 +524,7 @@ int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 	}
 	rx->tail = 0;
 	/* Some ciphers look for the end of the list even if there is no text. */
-	if (apart || !i)
+	if (f->tail || !i)
 		sg_set_buf(&dst[1 + i++], &rx->tail, 1);
 
 	err = rx_open(sk, rx, rec, dst, i);
@@ -454,7 +557,7 @@ bool tls_rx_is_small(const struct sock *sk, const struct tls_sw_rx *rx,
 {
 	unsigned int len = rec->text_len - rx->key->framing.tail;
 
-	return len && len <= TLS_SMALL_RECORD && len <= iov_iter_count(to) &&
+	return is_small(rx, rec) && len <= iov_iter_count(to) &&
 	       rec->type == TLS_RECORD_TYPE_DATA &&
 	       !tls_get_ctx(sk)->rx_no_pad;
 }
@@ -470,57 +573,73 @@ ssize_t tls_rx_take_small(struct sock *sk, struct tls_sw_rx *rx,
 			  const struct tls_record *rec, struct iov_iter *to,
 			  unsigned int *empty)
 {
-	struct tls_framing *f = &rx->key->framing;
-	const struct tls_framing before = *f;
-	unsigned int len = rec->text_len;
-	struct scatterlist dst[2] __uninitialized;
-	struct sk_buff *skb;
-	u8 type = rec->type;
-	ssize_t ret;
+	const struct tls_framing before = rx->key->framing;
+	struct rx_small small;
 	size_t n;
-	u8 *text;
+	int ret;
 
-	text = kmalloc(len, sk->sk_allocation);
-	if (!text)
-		return -ENOMEM;
-	tls_sg_clear(dst, ARRAY_SIZE(dst));
-	sg_set_buf(&dst[1], text, len);
-	ret = rx_open(sk, rx, rec, dst, 1);
+	ret = small_open(sk, rx, rec, &small);
 	if (ret)
-		goto out;
-	if (f->tail) {
-		len = tls_padding_skip(text, len);
-		if (!len) {
-			ret = tls_rx_fail(sk, rx, TLS_ABORT_PADDING, -EBADMSG);
-			goto out;
-		}
-		type = text[--len];
-	}
-	if (type == TLS_RECORD_TYPE_DATA) {
-		n = copy_to_iter(text, len, to);
-		if (n == len) {
-			rx_done(sk, rx, rec, type, len);
-			*empty += !len;
-			ret = len;
-			goto out;
+		return ret;
+	if (small.type == TLS_RECORD_TYPE_DATA && small.len) {
+		n = copy_to_iter(small_text(&small), small.len, to);
+		if (n == small.len) {
+			rx_done(sk, rx, rec, small.type, n);
+			return n;
 		}
 		iov_iter_revert(to, n);
 	}
+	ret = small_keep(sk, rx, rec, &small, &before);
+	if (ret > 0) {
+		(*empty)++;
+		ret = 0;
+	}
+	return ret;
+}
 
-	skb = alloc_skb(len, sk->sk_allocation);
-	if (!skb) {
-		/* It is still there, and opened again another time. */
-		*f = before;
-		ret = -ENOMEM;
+/*
+ * As tls_rx_take(), for a reader that wants up to @len bytes of data in @pipe.
+ *
+ * Return: bytes that are in the pipe; 0 when the record is behind @ready, or was
+ * empty; or an error.
+ */
+ssize_t tls_rx_take_splice(struct sock *sk, struct tls_sw_rx *rx,
+			   const struct tls_record *rec,
+			   struct pipe_inode_info *pipe, size_t len,
+			   unsigned int *empty)
+{
+	const struct tls_framing before = rx->key->framing;
+	struct pipe_buffer buf = { .ops = &nosteal_pipe_buf_ops };
+	struct rx_small small;
+	ssize_t ret;
+
+	if (!is_small(rx, rec)) {
+		ret = tls_rx_take(sk, rx, rec);
 		goto out;
 	}
-	skb_put_data(skb, text, len);
-	rx_msg(skb)->offset = 0;
-	rx_msg(skb)->type = type;
-	rx_done(sk, rx, rec, type, len);
-	rx_add(sk, rx, skb);
+	ret = small_open(sk, rx, rec, &small);
+	if (ret)
+		return ret;
+	if (small.type == TLS_RECORD_TYPE_DATA && small.len &&
+	    small.len <= len) {
+		buf.page = small.frag->page;
+		buf.offset = small.offset;
+		buf.len = small.len;
+		/* The pipe's, or given back by what failed. */
+		get_page(buf.page);
+		ret = add_to_pipe(pipe, &buf);
+		if (ret > 0) {
+			small.frag->offset = small.offset + small.len;
+			rx_done(sk, rx, rec, small.type, small.len);
+			return ret;
+		}
+	}
+	ret = small_keep(sk, rx, rec, &small, &before);
 out:
-	kfree(text);
+	if (ret > 0) {
+		(*empty)++;
+		ret = 0;
+	}
 	return ret;
 }
 

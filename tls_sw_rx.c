@@ -207,18 +207,28 @@ static int rx_flooded(struct tls_sw_rx *rx, long timeo, unsigned long until)
 	return 0;
 }
 
+/* Where splice() wants data, and how much. */
+struct rx_splice {
+	struct pipe_inode_info *pipe;
+	size_t len;
+};
+
 /*
  * The first record in @ready, waiting for it. Data that is empty is skipped.
  *
- * Return: 1 with @skb set; 0 at the end of the stream; or an error.
+ * @splice: a small record may go there at once; or NULL
+ *
+ * Return: 1 with @skb set; or with @skb NULL, and what went to @splice taken
+ * off its length; 0 at the end of the stream; or an error.
  */
 static int rx_first(struct sock *sk, struct tls_sw_rx *rx,
-		    struct sk_buff **skb, long *timeo)
+		    struct sk_buff **skb, struct rx_splice *splice,
+		    long *timeo)
 {
 	unsigned long until = jiffies + *timeo;
+	unsigned int empty = 0;
 	struct tls_record rec;
-	int empty = 0;
-	int ret;
+	ssize_t ret;
 
 	for (;;) {
 		u64 unlinked = rx->unlinked;
@@ -232,12 +242,26 @@ static int rx_first(struct sock *sk, struct tls_sw_rx *rx,
 		/* Another reader came while we waited: there is no @rec. */
 		if (unlinked != rx->unlinked || !skb_queue_empty(&rx->ready))
 			continue;
-		ret = tls_rx_take(sk, rx, &rec);
-		if (ret > 0)
-			ret = ++empty % TLS_EMPTY_RECORDS ? 0 :
-			      rx_flooded(rx, *timeo, until);
-		if (ret)
+		if (splice) {
+			ret = tls_rx_take_splice(sk, rx, &rec, splice->pipe,
+						 splice->len, &empty);
+			if (ret > 0) {
+				splice->len -= ret;
+				return 1;
+			}
+		} else {
+			ret = tls_rx_take(sk, rx, &rec);
+			if (ret > 0)
+				empty++;
+		}
+		if (ret < 0)
 			return ret;
+		if (empty >= TLS_EMPTY_RECORDS) {
+			empty = 0;
+			ret = rx_flooded(rx, *timeo, until);
+			if (ret)
+				return ret;
+		}
 	}
 }
 
@@ -439,38 +463,40 @@ static ssize_t sw_splice_read(struct sock *sk, struct tls_rx *base,
 			      struct pipe_inode_info *pipe, size_t len,
 			      bool nonblock, unsigned int flags)
 {
+	struct rx_splice splice = { .pipe = pipe, .len = len };
 	struct tls_sw_rx *rx = sw_rx(base);
 	struct sk_buff *skb;
-	ssize_t copied = 0;
+	ssize_t copied;
 	long timeo;
 	int ret = 0;
 
 	lock_sock(sk);
 	timeo = sock_rcvtimeo(sk, nonblock);
-	while (len) {
+	while (splice.len) {
 		int n;
 
-		ret = rx_first(sk, rx, &skb, &timeo);
+		ret = rx_first(sk, rx, &skb, &splice, &timeo);
 		if (ret <= 0)
 			break;
-		ret = -EINVAL;
-		if (rx_msg(skb)->type != TLS_RECORD_TYPE_DATA)
-			break;
-		n = min_t(size_t, len, unread(skb));
-		ret = skb_splice_bits(skb, sk, rx_msg(skb)->offset, pipe, n,
-				      flags);
-		if (ret <= 0)
-			break;
-		rx_consume(sk, rx, skb, ret);
-		copied += ret;
-		len -= ret;
-		if (ret < n)
-			break;
+		if (skb) {
+			ret = -EINVAL;
+			if (rx_msg(skb)->type != TLS_RECORD_TYPE_DATA)
+				break;
+			n = min_t(size_t, splice.len, unread(skb));
+			ret = skb_splice_bits(skb, sk, rx_msg(skb)->offset,
+					      pipe, n, flags);
+			if (ret <= 0)
+				break;
+			rx_consume(sk, rx, skb, ret);
+			splice.len -= ret;
+			if (ret < n)
+				break;
+		}
 		/* What is here is taken along, nothing is waited for. */
 		timeo = 0;
 	}
 	rx_update(sk, rx);
-	copied = rx_result(sk, copied, ret);
+	copied = rx_result(sk, len - splice.len, ret);
 	release_sock(sk);
 	return copied;
 }
@@ -490,7 +516,7 @@ static int sw_read_sock(struct sock *sk, struct tls_rx *base,
 		return -ENOMEM;
 	}
 	do {
-		ret = rx_first(sk, rx, &skb, &timeo);
+		ret = rx_first(sk, rx, &skb, NULL, &timeo);
 		if (ret == -EAGAIN)
 			ret = 0;
 		if (ret <= 0)

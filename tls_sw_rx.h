@@ -120,6 +120,10 @@ bool tls_rx_is_small(const struct sock *sk, const struct tls_sw_rx *rx,
 ssize_t tls_rx_take_small(struct sock *sk, struct tls_sw_rx *rx,
 			  const struct tls_record *rec, struct iov_iter *to,
 			  unsigned int *empty);
+ssize_t tls_rx_take_splice(struct sock *sk, struct tls_sw_rx *rx,
+			   const struct tls_record *rec,
+			   struct pipe_inode_info *pipe, size_t len,
+			   unsigned int *empty);
 void tls_rx_ready_drop(struct sock *sk, struct tls_sw_rx *rx,
 		       struct sk_buff *skb);
 

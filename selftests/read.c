@@ -693,6 +693,96 @@ TEST_F(like_tcp, splice_into_a_pipe_that_is_nearly_full)
 	}
 }
 
+/* Records so small that many share a page, each of another length. */
+TEST_F(like_tcp, small_pieces_fill_a_pipe_and_none_is_lost)
+{
+	static unsigned char out[20000], in[30000];
+	struct stream *s = &self->s;
+	size_t got = 0, at, n;
+	int p[2], wrong = 0;
+	ssize_t ret;
+
+	fcntl(s->b, F_SETFL, O_NONBLOCK);
+	fill(out, sizeof(out), 9);
+	ASSERT_EQ(0, pipe2(p, O_NONBLOCK));
+	ASSERT_EQ(4 * 4096, fcntl(p[1], F_SETPIPE_SZ, 4 * 4096));
+	for (at = 0, n = 1; at < sizeof(out); at += n, n++) {
+		n = at + n > sizeof(out) ? sizeof(out) - at : n;
+		ASSERT_TRUE(put(s, TYPE_DATA, out + at, n));
+	}
+	ASSERT_TRUE(flush(s));
+	while (got < sizeof(out)) {
+		/* Seven bytes end within a record, or behind several. */
+		ASSERT_LT(0, splice(s->b, NULL, p[1], NULL, 7, 0));
+		while (splice(s->b, NULL, p[1], NULL, 1000, 0) > 0)
+			;
+		/* It is full, or that was all. */
+		ASSERT_EQ(EAGAIN, errno);
+		while ((ret = read(p[0], in + got, sizeof(in) - got)) > 0)
+			got += ret;
+		/* And some of them past the pipe. */
+		ret = recv(s->b, in + got, 50, 0);
+		got += ret > 0 ? ret : 0;
+		ASSERT_LT(wrong++, 10000);
+	}
+	EXPECT_EQ(sizeof(out), got);
+	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
+	close(p[0]);
+	close(p[1]);
+}
+
+TEST_F(like_tcp, what_a_pipe_holds_is_not_written_to_any_more)
+{
+	enum { pieces = 12, piece = 700 };
+	static unsigned char out[pieces * piece], in[pieces * piece];
+	static unsigned char other[piece];
+	struct stream *s = &self->s;
+	int p[2], c, d, i;
+
+	ASSERT_EQ(0, pipe(p));
+	ASSERT_EQ(0, tcp_pair(AF_INET, &c, &d));
+	fill(out, sizeof(out), 3);
+	memset(other, 0xee, sizeof(other));
+	for (i = 0; i < pieces; i++) {
+		ASSERT_TRUE(put(s, TYPE_DATA, out + i * piece, piece));
+		ASSERT_TRUE(flush(s));
+		ASSERT_EQ(piece, splice(s->b, NULL, p[1], NULL, piece, 0));
+		/* All that this task writes into small pieces of pages. */
+		ASSERT_EQ(piece, send(c, other, piece, 0));
+		ASSERT_TRUE(put(s, TYPE_DATA, other, piece));
+		ASSERT_TRUE(flush(s));
+		ASSERT_EQ(piece, recv(s->b, in, piece, MSG_WAITALL));
+		ASSERT_EQ(piece, send(c, other, piece, MSG_MORE));
+	}
+	ASSERT_EQ((int)sizeof(in), read(p[0], in, sizeof(in)));
+	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
+	for (i = 0; i < 2 * pieces; i++) {
+		ASSERT_EQ(piece, recv(d, in, piece, MSG_WAITALL));
+		EXPECT_EQ(0, memcmp(in, other, piece));
+	}
+	close(p[0]);
+	close(p[1]);
+	close(c);
+	close(d);
+}
+
+TEST_F(like_tcp, splice_into_a_pipe_that_nobody_reads_loses_nothing)
+{
+	struct stream *s = &self->s;
+	char buf[16];
+	int p[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	ASSERT_EQ(0, pipe(p));
+	close(p[0]);
+	ASSERT_TRUE(put(s, TYPE_DATA, "abcde", 5));
+	ASSERT_TRUE(flush(s));
+	EXPECT_ERRNO(EPIPE, splice(s->b, NULL, p[1], NULL, 100, 0));
+	EXPECT_EQ(5, recv(s->b, buf, sizeof(buf), 0));
+	EXPECT_EQ(0, memcmp(buf, "abcde", 5));
+	close(p[1]);
+}
+
 TEST_F(like_tcp, tee_and_late_readers_see_the_spliced_bytes)
 {
 	static unsigned char out[12000], in[12000];
@@ -1166,6 +1256,33 @@ TEST_F(records, control_record_in_pieces_of_any_length)
 		ASSERT_EQ(5, recv_type(s->b, &type, in, sizeof(in), 0));
 		ASSERT_EQ(TYPE_DATA, type);
 	}
+}
+
+TEST_F(records, small_padded_records_and_others_meet_a_splice)
+{
+	struct stream *s = &self->s;
+	char in[300];
+	int p[2], type, i;
+
+	ASSERT_EQ(0, pipe(p));
+	for (i = 0; i < 20; i++) {
+		ASSERT_TRUE(put_padded(s, TYPE_DATA, "some", 4, i));
+		ASSERT_TRUE(put_padded(s, TYPE_DATA, "", 0, i * 5));
+		ASSERT_TRUE(put_padded(s, TYPE_ALERT, "\1\2", 2, i));
+	}
+	ASSERT_TRUE(flush(s));
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(4, splice(s->b, NULL, p[1], NULL, sizeof(in), 0));
+		ASSERT_EQ(4, read(p[0], in, sizeof(in)));
+		EXPECT_EQ(0, memcmp(in, "some", 4));
+		EXPECT_ERRNO(EINVAL, splice(s->b, NULL, p[1], NULL,
+					    sizeof(in), 0));
+		ASSERT_EQ(2, recv_type(s->b, &type, in, sizeof(in), 0));
+		EXPECT_EQ(TYPE_ALERT, type);
+		EXPECT_EQ(0, memcmp(in, "\1\2", 2));
+	}
+	close(p[0]);
+	close(p[1]);
 }
 
 TEST_F(records, waitall_and_the_low_water_mark_end_at_another_type)
