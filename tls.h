@@ -198,6 +198,8 @@ void tls_proc_exit(void);
 
 /* A block of ChaCha20 is the largest that a cipher has. */
 #define TLS_TEXT_ALIGN		64
+/* So few bytes cost less to copy than to hold a page for. */
+#define TLS_COPIED		256
 
 /*
  * Scatterlists stand on the stack, and only the entries that are used are made

@@ -17,8 +17,6 @@
 #include "compat.h"
 #include "tls.h"
 
-/* So few bytes cost TCP less to copy than to hold a page for. */
-#define TLS_COPIED		256
 /* TCP empties the backlog after the sixteenth new segment of a call. */
 #define TLS_CALLBACK_SEGMENTS	8
 /* Records that are worth a gap before them. */
@@ -59,7 +57,7 @@ static void queue_retry(struct timer_list *t)
 /**
  * tls_queue_init - an empty queue
  * @sk: the socket that it is for
- * @q: memory of zeros
+ * @q: its memory
  */
 void tls_queue_init(struct sock *sk, struct tls_queue *q)
 {

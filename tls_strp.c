@@ -94,16 +94,15 @@ static const void *skb_piece(const struct sk_buff *skb, unsigned int offset,
 	if (!skb_frags_readable(skb))
 		return NULL;
 	for (offset -= skb_headlen(skb); frag != end; frag++) {
-		const u8 *from;
 
 		if (offset >= skb_frag_size(frag)) {
 			offset -= skb_frag_size(frag);
 			continue;
 		}
-		if (offset + n > skb_frag_size(frag))
+		if (offset + n > skb_frag_size(frag) ||
+		    PageHighMem(skb_frag_page(frag)))
 			return NULL;
-		from = skb_frag_address_safe(frag);
-		return from ? from + offset : NULL;
+		return skb_frag_address(frag) + offset;
 	}
 	return NULL;
 }

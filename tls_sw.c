@@ -40,6 +40,7 @@ static struct tls_run *run_get(const struct tls_key *other,
 /* A key goes: nothing that its cipher has left there stays. */
 static void run_put(struct tls_run *run)
 {
+	memzero_explicit(run->iv, sizeof(run->iv));
 	memzero_explicit(run->req.__ctx, run->size);
 	if (!--run->users)
 		kfree(run);

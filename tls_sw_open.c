@@ -375,7 +375,7 @@ static void rx_add(struct sock *sk, struct tls_sw_rx *rx, struct sk_buff *skb)
  * @type: their content type
  *
  * The room is not taken from the page yet: whoever goes on with the text copies
- * it before anything else, or takes it (small_get()).
+ * it before anything else, or takes a reference and moves the page's offset.
  */
 struct rx_small {
 	struct page_frag *frag;
@@ -391,9 +391,8 @@ static const u8 *small_text(const struct rx_small *small)
 
 static bool is_small(const struct tls_sw_rx *rx, const struct tls_record *rec)
 {
-	unsigned int len = rec->text_len - rx->key->framing.tail;
-
-	return len && len <= TLS_SMALL_RECORD;
+	return rec->text_len > rx->key->framing.tail &&
+	       rec->text_len <= TLS_SMALL_RECORD;
 }
 
 /*
@@ -409,7 +408,10 @@ static int small_open(struct sock *sk, struct tls_sw_rx *rx,
 	const u8 *text;
 	int err;
 
-	if (!skb_page_frag_refill(rec->text_len + TLS_TEXT_ALIGN, frag,
+	/* It may be a single page: this does not look whether more fits in. */
+	BUILD_BUG_ON(TLS_SMALL_RECORD > PAGE_SIZE);
+	if (!skb_page_frag_refill(min(rec->text_len + TLS_TEXT_ALIGN - 1,
+				      TLS_SMALL_RECORD), frag,
 				  sk->sk_allocation))
 		return -ENOMEM;
 	small->frag = frag;
@@ -430,11 +432,27 @@ static int small_open(struct sock *sk, struct tls_sw_rx *rx,
 	return 0;
 }
 
-/* Take the text from where the next would be written, with a reference. */
-static void small_get(const struct rx_small *small)
+/* A buffer with the text, which is not worth a page of its own if it is short. */
+static struct sk_buff *small_buffer(struct sock *sk,
+				    const struct rx_small *small)
 {
+	bool copied = small->len <= TLS_COPIED;
+	struct sk_buff *skb;
+
+	skb = alloc_skb(copied ? small->len : 0, sk->sk_allocation);
+	if (!skb)
+		return NULL;
+	rx_msg(skb)->offset = 0;
+	rx_msg(skb)->type = small->type;
+	if (copied) {
+		skb_put_data(skb, small_text(small), small->len);
+		return skb;
+	}
 	get_page(small->frag->page);
 	small->frag->offset = small->offset + small->len;
+	skb_add_rx_frag(skb, 0, small->frag->page, small->offset, small->len,
+			ALIGN(small->len, TLS_TEXT_ALIGN));
+	return skb;
 }
 
 /*
@@ -454,18 +472,10 @@ static int small_keep(struct sock *sk, struct tls_sw_rx *rx,
 	struct sk_buff *skb = NULL;
 
 	if (!empty) {
-		skb = alloc_skb(0, sk->sk_allocation);
+		skb = small_buffer(sk, small);
 		if (!skb) {
 			rx->key->framing = *before;
 			return -ENOMEM;
-		}
-		rx_msg(skb)->offset = 0;
-		rx_msg(skb)->type = small->type;
-		if (small->len) {
-			small_get(small);
-			skb_add_rx_frag(skb, 0, small->frag->page,
-					small->offset, small->len,
-					ALIGN(small->len, TLS_TEXT_ALIGN));
 		}
 	}
 	rx_done(sk, rx, rec, small->type, small->len);

@@ -1285,6 +1285,93 @@ TEST_F(records, small_padded_records_and_others_meet_a_splice)
 	close(p[1]);
 }
 
+/* May the kernel gather small pieces in several pages at once? */
+static int pages_at_once(const char *not)
+{
+	int here = open("/proc/thread-self/ns/net", O_RDONLY);
+	int first = open("/proc/1/ns/net", O_RDONLY), fd = -1, ret = -1;
+
+	if (!setns(first, CLONE_NEWNET))
+		fd = open("/proc/sys/net/core/high_order_alloc_disable",
+			  O_WRONLY);
+	if (fd >= 0 && write(fd, not, 1) == 1)
+		ret = 0;
+	close(fd);
+	ret = setns(here, CLONE_NEWNET) ?: ret;
+	close(first);
+	close(here);
+	return ret;
+}
+
+/*
+ * Every other page of a region is given back: what the kernel takes next has
+ * neighbours of ours, and who writes past its end writes there.
+ */
+#define NEIGHBOURS 2048
+
+static unsigned char *neighbours(void)
+{
+	unsigned char *at = mmap(NULL, NEIGHBOURS * 4096,
+				 PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int i;
+
+	if (at == MAP_FAILED)
+		return NULL;
+	madvise(at, NEIGHBOURS * 4096, MADV_NOHUGEPAGE);
+	memset(at, 0x5a, NEIGHBOURS * 4096);
+	for (i = 0; i < NEIGHBOURS; i += 2)
+		madvise(at + i * 4096, 4096, MADV_DONTNEED);
+	return at;
+}
+
+static int disturbed(const unsigned char *at)
+{
+	int i, n = 0;
+
+	for (i = 1; i < NEIGHBOURS; i += 2)
+		n += at[i * 4096] != 0x5a;
+	return n;
+}
+
+TEST_F(records, records_about_as_long_as_a_single_page)
+{
+	static unsigned char out[5000], in[5000];
+	unsigned char *around;
+	struct stream *s = &self->s;
+	int p[2], way;
+	size_t len;
+
+	if (pages_at_once("1"))
+		SKIP(return, "this needs root, and the first name space");
+	ASSERT_EQ(0, pipe(p));
+	fill(out, sizeof(out), 4);
+	around = neighbours();
+	ASSERT_TRUE(around);
+	for (len = 4032; len <= 4100; len += len < 4090 ? 29 : 1) {
+		for (way = 0; way < 3; way++) {
+			ASSERT_TRUE(put(s, TYPE_DATA, out, len));
+			ASSERT_TRUE(flush(s));
+			memset(in, 0, len);
+			if (way == 0) {
+				ASSERT_EQ(len, splice(s->b, NULL, p[1], NULL,
+						      len, 0));
+				ASSERT_EQ(len, read(p[0], in, len));
+				EXPECT_EQ(0, memcmp(in, out, len));
+				continue;
+			}
+			if (way == 1)
+				ASSERT_EQ(9, recv(s->b, in, 9, MSG_PEEK));
+			ASSERT_EQ(len, recv(s->b, in, len, MSG_WAITALL));
+			EXPECT_EQ(0, memcmp(in, out, len));
+		}
+	}
+	close(p[0]);
+	close(p[1]);
+	EXPECT_EQ(0, disturbed(around));
+	EXPECT_EQ(0, pages_at_once("0"));
+}
+
 TEST_F(records, waitall_and_the_low_water_mark_end_at_another_type)
 {
 	struct stream *s = &self->s;
