@@ -371,6 +371,8 @@ int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
 		  struct tls_record *rec, gfp_t gfp);
 int tls_strp_copy(const struct tls_strp *strp, unsigned int offset, void *to,
 		  unsigned int len);
+int tls_strp_deliver(const struct tls_strp *strp, unsigned int offset,
+		     unsigned int len, struct iov_iter *to);
 int tls_strp_map(const struct tls_strp *strp, unsigned int offset,
 		 unsigned int len, struct scatterlist *sg, int nents);
 int tls_strp_hold(struct tls_strp *strp, const struct tls_record *rec,

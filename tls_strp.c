@@ -94,7 +94,6 @@ static const void *skb_piece(const struct sk_buff *skb, unsigned int offset,
 	if (!skb_frags_readable(skb))
 		return NULL;
 	for (offset -= skb_headlen(skb); frag != end; frag++) {
-
 		if (offset >= skb_frag_size(frag)) {
 			offset -= skb_frag_size(frag);
 			continue;
@@ -140,6 +139,35 @@ int tls_strp_copy(const struct tls_strp *strp, unsigned int offset, void *to,
 	return len ? -ENODATA : 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(tls_strp_copy);
+
+/**
+ * tls_strp_deliver - copy bytes of the record at the head to a reader
+ * @strp: the parser
+ * @offset: where in the record
+ * @len: how many
+ * @to: where to; it may be left anywhere if not all are copied
+ *
+ * Process context, socket lock owned; sleeps.
+ *
+ * Return: 0; -EFAULT; or -ENODATA when the stream ends before.
+ */
+int tls_strp_deliver(const struct tls_strp *strp, unsigned int offset,
+		     unsigned int len, struct iov_iter *to)
+{
+	struct strp_cursor c;
+	bool there = cursor_seek(strp, &c, offset);
+
+	while (there && len) {
+		unsigned int n = min(len, c.skb->len - c.offset);
+
+		if (skb_copy_datagram_iter(c.skb, c.offset, to, n))
+			return -EFAULT;
+		len -= n;
+		if (len)
+			there = cursor_advance(strp, &c, n);
+	}
+	return len ? -ENODATA : 0;
+}
 
 /**
  * tls_strp_map - scatterlist over bytes of the record at the head

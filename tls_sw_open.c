@@ -123,6 +123,17 @@ static int rx_restore(struct sock *sk, struct tls_sw_rx *rx,
 	return err;
 }
 
+/* The device may ask later where the record at the head of the stream began. */
+static void rx_note(struct sock *sk, struct tls_sw_rx *rx)
+{
+	u64 sn = rx->key->framing.seq;
+
+	if (rx->noted == sn + 1)
+		return;
+	rx->noted = sn + 1;
+	tls_device_rx_record(sk, rx->device, tls_strp_seq(&rx->strp), sn);
+}
+
 /*
  * What has the device done with the record at the head of the stream?
  *
@@ -132,14 +143,8 @@ static int rx_from_device(struct sock *sk, struct tls_sw_rx *rx,
 			  const struct tls_record *rec,
 			  const u8 *explicit_nonce)
 {
-	u64 sn = rx->key->framing.seq;
-
 	rx->how = tls_strp_decrypted(&rx->strp, rec);
-	if (rx->noted != sn + 1) {
-		rx->noted = sn + 1;
-		tls_device_rx_record(sk, rx->device, tls_strp_seq(&rx->strp),
-				     sn);
-	}
+	rx_note(sk, rx);
 	if (rx->how == TLS_ENCRYPTED)
 		return 0;
 	if (rx->how == TLS_DECRYPTED && !rx->old_key)
@@ -651,6 +656,49 @@ out:
 		ret = 0;
 	}
 	return ret;
+}
+
+/* Has the device decrypted the record at the head of the stream? */
+bool tls_rx_is_decrypted(const struct tls_sw_rx *rx,
+			 const struct tls_record *rec)
+{
+	return rx->device && !rx->old_key &&
+	       tls_strp_decrypted(&rx->strp, rec) == TLS_DECRYPTED;
+}
+
+/*
+ * A record of data that the device has decrypted goes from where TCP queued it
+ * to the caller, as with plain TCP: what TLS 1.3 hides can be seen there.
+ *
+ * Return: bytes delivered; 0 when it is not data, or the caller's memory has no
+ * room or cannot be written, and nothing has happened.
+ */
+ssize_t tls_rx_take_decrypted(struct sock *sk, struct tls_sw_rx *rx,
+			      const struct tls_record *rec,
+			      struct iov_iter *to)
+{
+	struct tls_framing *f = &rx->key->framing;
+	unsigned int len = rec->text_len - f->tail;
+	size_t room = iov_iter_count(to);
+	u8 type = rec->type;
+
+	if (f->tail) {
+		if (tls_strp_copy(&rx->strp, f->prepend + len, &type, 1))
+			return 0;
+		if (!type && tls_get_ctx(sk)->rx_no_pad)
+			tls_count(rx->rx.counters, TLS_RX_NO_PAD_VIOLATION, 1);
+	}
+	if (type != TLS_RECORD_TYPE_DATA || !len || len > room || f->exhausted)
+		return 0;
+	if (tls_strp_deliver(&rx->strp, f->prepend, len, to)) {
+		iov_iter_revert(to, room - iov_iter_count(to));
+		return 0;
+	}
+	rx->how = TLS_DECRYPTED;
+	rx_note(sk, rx);
+	tls_framing_advance(f);
+	rx_done(sk, rx, rec, type, len);
+	return len;
 }
 
 /* Would this record, if it is what we expect, go straight to the caller? */

