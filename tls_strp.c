@@ -277,6 +277,7 @@ static void held_fill(struct tls_strp *strp)
 	int i;
 
 	for (i = 0; i < si->nr_frags && moved < n; i++) {
+		u8 *to = page_address(skb_frag_page(&si->frags[i]));
 		unsigned int size = skb_frag_size(&si->frags[i]);
 		unsigned int part;
 
@@ -285,8 +286,8 @@ static void held_fill(struct tls_strp *strp)
 			continue;
 		}
 		part = min(n - moved, size - from);
-		if (tls_strp_copy(&in_tcp, moved,
-				  skb_frag_address(&si->frags[i]) + from, part))
+		to += skb_frag_off(&si->frags[i]) + from;
+		if (tls_strp_copy(&in_tcp, moved, to, part))
 			break;
 		from = 0;
 		moved += part;
