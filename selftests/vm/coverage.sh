@@ -20,10 +20,11 @@ kernel=$("$VM_DIR/build.sh" coverage)
 "$VM_DIR/nic.sh" ours coverage >/dev/null
 module=$BUILD/module/coverage
 say "booting the coverage kernel"
+# On one line: it is part of a command there.
+programs=$(echo $PROGRAMS ${DEBUG_PROGRAMS% fuzzer})
 # What is unloaded keeps its figures (gcov_persist).
-"$VM_DIR/run.sh" -k coverage -n coverage -t 3000 "
-	sh /host/selftests/vm/suite.sh /build/results/coverage \
-		$PROGRAMS ${DEBUG_PROGRAMS% fuzzer}
+"$VM_DIR/run.sh" -k coverage -n coverage -t 5400 "
+	sh /host/selftests/vm/suite.sh /build/results/coverage $programs
 	cd /sys/kernel/debug/gcov$module && for f in *.gcda; do
 		cat \$f > /build/coverage/\$f
 	done" || say "  a test failed: see $results"
