@@ -318,6 +318,7 @@ enum tls_decrypted {
 /**
  * struct tls_strp - where records begin and end in what TCP received
  * @sk: the socket
+ * @seq: TCP sequence number up to where this has read
  * @head: what the header at @head_seq says, once it was looked at
  * @head_seq: TCP sequence number of that header
  * @head_known: it was
@@ -332,10 +333,11 @@ enum tls_decrypted {
  * @held_plain: which bytes of @held a device has decrypted, if it may
  *
  * The record at the head is found anew each time, from TCP's own pointer into
- * the stream: another reader may have moved it.
+ * the stream. Another reader may have moved it: then the stream has ended.
  */
 struct tls_strp {
 	struct sock *sk;
+	u32 seq;
 	struct tls_record head;
 	bool head_known;
 	u32 head_seq;
@@ -367,6 +369,7 @@ static inline bool tls_rx_charge(struct sock *sk, struct sk_buff *skb)
 	return true;
 }
 
+void tls_strp_init(struct tls_strp *strp, struct sock *sk);
 int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
 		  struct tls_record *rec, gfp_t gfp);
 int tls_strp_copy(const struct tls_strp *strp, unsigned int offset, void *to,

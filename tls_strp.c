@@ -4,9 +4,9 @@
  *
  * Records are looked at where TCP queued them, always from TCP's own pointer
  * into the stream (copied_seq) and only while the socket lock is held. TCP may
- * merge, split or drop what it queued, and another reader may consume it, at
- * any other time: so no pointer or count survives the lock, and every walk
- * stops where the queue does.
+ * merge, split or drop what it queued at any other time: so no pointer or count
+ * survives the lock, and every walk stops where the queue does. If TCP's pointer
+ * is not where this has left it, bytes are missing, and nothing more is read.
  *
  * One case needs memory of its own: a record that is larger than what TCP may
  * hold. Its bytes move to @held as they come. When TCP has room for little, a
@@ -239,11 +239,13 @@ static void held_mark(struct tls_strp *strp, const struct tls_strp *in_tcp,
 }
 
 /* @n bytes of what TCP has are read. */
-static void strp_read(struct sock *sk, unsigned int n)
+static void strp_read(struct tls_strp *strp, unsigned int n)
 {
+	struct sock *sk = strp->sk;
 	struct tcp_sock *tp = tcp_sk(sk);
 
 	tcp_read_done(sk, n);
+	strp->seq = tp->copied_seq;
 	/* An urgent byte is a byte of its record, and with it read. */
 	if (unlikely(tp->urg_data) && after(tp->copied_seq, tp->urg_seq)) {
 		WRITE_ONCE(tp->urg_data, 0);
@@ -297,7 +299,7 @@ static void held_fill(struct tls_strp *strp)
 	if (strp->held_plain)
 		held_mark(strp, &in_tcp, moved);
 	strp->held_len += moved;
-	strp_read(strp->sk, moved);
+	strp_read(strp, moved);
 }
 
 /**
@@ -356,13 +358,25 @@ static int start_fill(struct tls_strp *strp, const struct tls_framing *f,
 			return 0;
 		strp->start_len += n;
 		strp_listen(strp);
-		strp_read(strp->sk, n);
+		strp_read(strp, n);
 	}
 	if (strp->start_len < TLS_HEADER_SIZE)
 		return 0;
 	return tls_record_parse(f, strp->start, rec) ?:
 	       tls_strp_hold(strp, rec, gfp);
 }
+
+/**
+ * tls_strp_init - begin with what TCP has not delivered yet
+ * @strp: the parser, zeroed
+ * @sk: the socket; its lock held
+ */
+void tls_strp_init(struct tls_strp *strp, struct sock *sk)
+{
+	strp->sk = sk;
+	strp->seq = tcp_sk(sk)->copied_seq;
+}
+EXPORT_SYMBOL_IF_KUNIT(tls_strp_init);
 
 /**
  * tls_strp_next - find the record at the head of the stream
@@ -374,8 +388,9 @@ static int start_fill(struct tls_strp *strp, const struct tls_framing *f,
  * Socket lock held; any context that @gfp allows.
  *
  * Return: 1 when the record is complete; 0 when it is not; -EINVAL, -EMSGSIZE
- * or -EBADMSG when its header is wrong (tls_record_parse()); -ENOMEM when it
- * can only be completed with memory that is not there now.
+ * or -EBADMSG when its header is wrong (tls_record_parse()); -ENODATA when bytes
+ * have gone another way; -ENOMEM when the record can only be completed with
+ * memory that is not there now.
  */
 int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
 		  struct tls_record *rec, gfp_t gfp)
@@ -384,6 +399,12 @@ int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
 	struct sock *sk = strp->sk;
 	int err;
 
+	/*
+	 * TCP drops an urgent byte for the next one, and has other readers. A
+	 * device that has decrypted what remains would not notice.
+	 */
+	if (unlikely(tcp_sk(sk)->copied_seq != strp->seq))
+		return -ENODATA;
 	if (!strp->held && strp->start_len) {
 		err = start_fill(strp, f, rec, gfp);
 		if (err || !strp->held)
@@ -435,7 +456,7 @@ void tls_strp_done(struct tls_strp *strp, const struct tls_record *rec)
 	if (strp->held)
 		tls_strp_purge(strp);
 	else
-		strp_read(strp->sk, rec->full_len);
+		strp_read(strp, rec->full_len);
 }
 EXPORT_SYMBOL_IF_KUNIT(tls_strp_done);
 

@@ -53,6 +53,8 @@ static int rx_next(struct sock *sk, struct tls_sw_rx *rx,
 		tls_device_rx_ahead(sk, rx->device, end, f->seq + 1);
 	if (likely(ret >= 0) || ret == -ENOMEM)
 		return ret;
+	if (ret == -ENODATA)
+		return tls_rx_fail(sk, rx, TLS_ABORT_TRUNCATED, -EBADMSG);
 	return tls_rx_fail(sk, rx, header_fault(f, rec, ret), ret);
 }
 
@@ -670,7 +672,7 @@ struct tls_rx *tls_sw_rx_new(struct sock *sk, struct tls_key *key)
 	rx->rx.counters = tls_counters(sk);
 	rx->rx.mode = TLS_SW;
 	rx->key = key;
-	rx->strp.sk = sk;
+	tls_strp_init(&rx->strp, sk);
 	rx->backoff = TLS_BACKOFF_MIN;
 	__skb_queue_head_init(&rx->ready);
 	return &rx->rx;

@@ -1058,9 +1058,28 @@ TEST_F_TIMEOUT(like_tcp, readers_in_threads_get_each_byte_once, 120)
 
 /* ---- what only TLS has ---- */
 
+/* May the kernel gather small pieces in several pages at once? */
+static int pages_at_once(const char *not)
+{
+	int here = open("/proc/thread-self/ns/net", O_RDONLY);
+	int first = open("/proc/1/ns/net", O_RDONLY), fd = -1, ret = -1;
+
+	if (!setns(first, CLONE_NEWNET))
+		fd = open("/proc/sys/net/core/high_order_alloc_disable",
+			  O_WRONLY);
+	if (fd >= 0 && write(fd, not, 1) == 1)
+		ret = 0;
+	close(fd);
+	ret = setns(here, CLONE_NEWNET) ?: ret;
+	close(first);
+	close(here);
+	return ret;
+}
+
 FIXTURE(records)
 {
 	struct stream s;
+	bool single_pages;
 };
 
 FIXTURE_VARIANT(records)
@@ -1085,6 +1104,9 @@ FIXTURE_SETUP(records)
 
 FIXTURE_TEARDOWN(records)
 {
+	if (self->single_pages) {
+		EXPECT_EQ(0, pages_at_once("0"));
+	}
 	stream_close(&self->s);
 }
 
@@ -1285,24 +1307,6 @@ TEST_F(records, small_padded_records_and_others_meet_a_splice)
 	close(p[1]);
 }
 
-/* May the kernel gather small pieces in several pages at once? */
-static int pages_at_once(const char *not)
-{
-	int here = open("/proc/thread-self/ns/net", O_RDONLY);
-	int first = open("/proc/1/ns/net", O_RDONLY), fd = -1, ret = -1;
-
-	if (!setns(first, CLONE_NEWNET))
-		fd = open("/proc/sys/net/core/high_order_alloc_disable",
-			  O_WRONLY);
-	if (fd >= 0 && write(fd, not, 1) == 1)
-		ret = 0;
-	close(fd);
-	ret = setns(here, CLONE_NEWNET) ?: ret;
-	close(first);
-	close(here);
-	return ret;
-}
-
 /*
  * Every other page of a region is given back: what the kernel takes next has
  * neighbours of ours, and who writes past its end writes there.
@@ -1342,9 +1346,10 @@ TEST_F(records, records_about_as_long_as_a_single_page)
 	int p[2], way;
 	size_t len;
 
+	ASSERT_EQ(0, pipe(p));
 	if (pages_at_once("1"))
 		SKIP(return, "this needs root, and the first name space");
-	ASSERT_EQ(0, pipe(p));
+	self->single_pages = true;
 	fill(out, sizeof(out), 4);
 	around = neighbours();
 	ASSERT_TRUE(around);
@@ -1369,7 +1374,6 @@ TEST_F(records, records_about_as_long_as_a_single_page)
 	close(p[0]);
 	close(p[1]);
 	EXPECT_EQ(0, disturbed(around));
-	EXPECT_EQ(0, pages_at_once("0"));
 }
 
 TEST_F(records, waitall_and_the_low_water_mark_end_at_another_type)
@@ -1635,6 +1639,29 @@ static int steal(int fd, void *buf, size_t len)
 
 	return getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &zc, &size) ?
 	       -1 : zc.copybuf_len;
+}
+
+/*
+ * TCP forgets an urgent byte that nobody has read when another comes. Without
+ * its first byte this record has a header again, of TLS 1.2 and another length.
+ */
+TEST_F(records, urgent_byte_that_tcp_forgets_is_missed)
+{
+	static unsigned char out[2][745], in[2000];
+	struct stream *s = &self->s;
+	size_t n;
+	int i;
+
+	memset(out, 0x5a, sizeof(out));
+	for (i = 0; i < 2; i++)
+		ASSERT_TRUE(put(s, TYPE_DATA, out[i], sizeof(out[i])));
+	n = s->len / 2;
+	ASSERT_EQ(1, send(s->a, s->out, 1, MSG_OOB));
+	ASSERT_EQ(n - 1, send(s->a, s->out + 1, n - 1, MSG_OOB));
+	ASSERT_EQ(n, send(s->a, s->out + n, n, 0));
+	shutdown(s->a, SHUT_WR);
+	EXPECT_ERRNO(EBADMSG, recv(s->b, in, sizeof(in), 0));
+	EXPECT_ERRNO(EBADMSG, recv(s->b, in, sizeof(in), 0));
 }
 
 TEST_F(records, bytes_that_another_reader_of_tcp_takes_are_missed_safely)

@@ -94,8 +94,8 @@ static void receive(struct kunit *test, enum shape shape, unsigned int len,
 	t->tp->rcv_nxt += len;
 }
 
-/* What tls_strp_done() does, without the acknowledgment. */
-static void consume(struct strp_test *t, unsigned int len)
+/* TCP has delivered so much, to whomever. */
+static void deliver(struct strp_test *t, unsigned int len)
 {
 	struct sk_buff *skb;
 
@@ -105,6 +105,13 @@ static void consume(struct strp_test *t, unsigned int len)
 		__skb_unlink(skb, &t->sk->sk_receive_queue);
 		kfree_skb(skb);
 	}
+}
+
+/* What tls_strp_done() does, without the acknowledgment. */
+static void consume(struct strp_test *t, unsigned int len)
+{
+	deliver(t, len);
+	t->strp.seq += len;
 }
 
 static unsigned int add_record(struct strp_test *t, unsigned int payload)
@@ -232,7 +239,7 @@ static void data_that_vanishes_is_not_read(struct kunit *test)
 					       GFP_KERNEL));
 
 	/* Another reader takes the first segment, ... */
-	consume(t, 500);
+	deliver(t, 500);
 	sg_init_table(sg, ARRAY_SIZE(sg));
 	KUNIT_EXPECT_EQ(test, -ENODATA, tls_strp_map(&t->strp, 0, rec.full_len,
 						     sg, ARRAY_SIZE(sg)));
@@ -241,6 +248,9 @@ static void data_that_vanishes_is_not_read(struct kunit *test)
 	/* ... and then the second, but nobody told rcv_nxt. */
 	__skb_queue_purge(&t->sk->sk_receive_queue);
 	KUNIT_EXPECT_EQ(test, -ENODATA, tls_strp_copy(&t->strp, 0, buf, 1));
+	KUNIT_EXPECT_EQ(test, -ENODATA, tls_strp_next(&t->strp, &t->f, &rec,
+						      GFP_KERNEL));
+	t->strp.seq = t->tp->copied_seq;
 	KUNIT_EXPECT_EQ(test, 0, tls_strp_next(&t->strp, &t->f, &rec,
 					       GFP_KERNEL));
 }
@@ -281,7 +291,7 @@ static int strp_test_init(struct kunit *test)
 	t->tp->copied_seq = START_SEQ;
 	t->tp->rcv_nxt = START_SEQ;
 	skb_queue_head_init(&t->sk->sk_receive_queue);
-	t->strp.sk = t->sk;
+	tls_strp_init(&t->strp, t->sk);
 	tls_framing_init(&t->f, tls_cipher_find(TLS_1_3_VERSION,
 						TLS_CIPHER_AES_GCM_128),
 			 TLS_1_3_VERSION, info);
