@@ -18,6 +18,7 @@
 
 struct shared *shared;
 bool slow, have_nic, verbose;
+static const char *flavour = "release";	/* the kernel */
 static bool only_threads;
 
 static void on_signal(int sig)
@@ -128,7 +129,7 @@ static void tell_again(const struct sequence *s)
 	int i, any = 0;
 
 	printf("# again: make fuzz KFLAVOUR=%s SEED=%llu FUZZ_ARGS='-n %u",
-	       slow ? "debug" : "release", (unsigned long long)s->seed, s->nr);
+	       flavour, (unsigned long long)s->seed, s->nr);
 	for (i = 0; i < s->n; i++)
 		if (!s->off[i])
 			printf("%s%d", any++ ? "," : " -o ", i);
@@ -237,7 +238,11 @@ int main(int argc, char **argv)
 	}
 	shared = mmap(NULL, JOBS * sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	slow = !access("/sys/kernel/debug/kmemleak", F_OK);
+	if (!access("/sys/kernel/debug/kmemleak", F_OK))
+		flavour = "debug";
+	else if (!access("/sys/kernel/debug/kcsan", F_OK))
+		flavour = "kcsan";
+	slow = strcmp(flavour, "release");
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, NULL);
