@@ -229,11 +229,15 @@ struct sender {
 static void *send_on(void *arg)
 {
 	struct sender *s = arg;
+	size_t len;
+	ssize_t n;
+	bool stop;
 
-	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
-		size_t len = 1 + rand_r(&s->seed) % 3000;
-		ssize_t n = send(s->fd, bytes, len, 0);
-
+	/* Once more after the key has come: its reader waits for a record. */
+	do {
+		stop = __atomic_load_n(&s->stop, __ATOMIC_RELAXED);
+		len = 1 + rand_r(&s->seed) % 3000;
+		n = send(s->fd, bytes, len, 0);
 		if (n != (ssize_t)len) {
 			s->err = errno;
 			break;
@@ -241,7 +245,7 @@ static void *send_on(void *arg)
 		s->sent += n;
 		if (rand_r(&s->seed) % 4 == 0)
 			usleep(rand_r(&s->seed) % 500);
-	}
+	} while (!stop);
 	return NULL;
 }
 
