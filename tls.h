@@ -394,33 +394,13 @@ void tls_strp_purge(struct tls_strp *strp);
 
 /* ---- tls_sw.c: the software engine's keys ---- */
 
-/**
- * struct tls_run - one record on its way through a cipher
- * @users: keys that share it
- * @size: bytes behind @req, for the algorithm
- * @wait: for the end of @req
- * @iv: the AEAD's nonce of the record
- * @aad: additional data of the record
- * @req: the request
- *
- * The keys of a socket have one between them, as only one record at a time is
- * encrypted or decrypted under the socket lock: some algorithms want much
- * memory there.
- */
-struct tls_run {
-	unsigned int users;
-	unsigned int size;
-	struct crypto_wait wait;
-	u8 iv[TLS_MAX_IV_SIZE];
-	u8 aad[TLS_AAD_SPACE_SIZE];
-	struct aead_request req;
-};
+struct tls_run;
 
 /**
  * struct tls_key - one direction's key: framing and cipher
  * @framing: how records are framed under it
  * @tfm: the AEAD
- * @run: what it encrypts or decrypts a record with
+ * @run: what encrypts or decrypts the current record, if it is there already
  * @secret: the key itself, for getsockopt()
  */
 struct tls_key {
@@ -431,10 +411,10 @@ struct tls_key {
 };
 
 struct tls_key *tls_key_new(const struct tls_cipher *cipher, u16 version,
-			    const u8 *info, const struct tls_key *other,
-			    gfp_t gfp);
+			    const u8 *info, gfp_t gfp);
 void tls_key_free(struct tls_key *key);
 void tls_key_export(const struct tls_key *key, u8 *info);
+int tls_key_prepare(struct tls_key *key, gfp_t gfp);
 int tls_key_seal(struct tls_key *key, struct scatterlist *src,
 		 struct scatterlist *dst, u8 type, size_t text_len, gfp_t gfp);
 int tls_key_again(struct tls_key *key, struct scatterlist *src,
@@ -443,6 +423,7 @@ int tls_key_again(struct tls_key *key, struct scatterlist *src,
 int tls_key_open(struct tls_key *key, struct scatterlist *src,
 		 struct scatterlist *dst, const struct tls_record *rec,
 		 const u8 *explicit_nonce, gfp_t gfp);
+void tls_sw_exit(void);
 
 /* ---- tls_device*.c: NIC offload ---- */
 

@@ -387,17 +387,6 @@ static void rx_updated(struct sock *sk, struct tls_rx *rx, int err)
 			     rx->ops->key(rx)->framing.seq, err);
 }
 
-/* A key that the socket has, of either direction; socket lock owned. */
-static const struct tls_key *any_key(const struct tls_context *ctx)
-{
-	const struct tls_tx *tx = ctx->priv_ctx_tx;
-	const struct tls_rx *rx = ctx->priv_ctx_rx;
-
-	if (tx)
-		return tx->ops->key(tx);
-	return rx ? rx->ops->key(rx) : NULL;
-}
-
 /* TLS_TX and TLS_RX; socket lock owned. */
 static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 		       bool tx)
@@ -432,8 +421,7 @@ static int tls_set_key(struct sock *sk, sockptr_t optval, unsigned int optlen,
 		goto out;
 	}
 
-	key = tls_key_new(cipher, head.version, info, any_key(ctx),
-			  sk->sk_allocation);
+	key = tls_key_new(cipher, head.version, info, sk->sk_allocation);
 	if (IS_ERR(key)) {
 		err = PTR_ERR(key);
 		goto out;
@@ -956,6 +944,7 @@ static void __exit tls_module_exit(void)
 	tcp_unregister_ulp(&tls_ulp_ops);
 	list_for_each_entry_safe(ops, next, &tls_ops_list, list)
 		kfree(ops);
+	tls_sw_exit();
 	tls_device_exit();
 	tls_proc_exit();
 }

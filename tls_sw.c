@@ -12,23 +12,39 @@
 #include "tls.h"
 
 /*
- * The run of another key of the socket, if its algorithm is content with that,
- * or a new one.
+ * struct tls_run - one record on its way through a cipher
+ * @size: bytes behind @req, for the algorithm
+ * @wait: for the end of @req
+ * @iv: the AEAD's nonce of the record
+ * @aad: additional data of the record
+ * @req: the request
+ *
+ * Some algorithms want much memory there. So it belongs to nobody: a key takes
+ * one for a record, and gives it back. What a cipher leaves in it is of the
+ * last record alone (Poly1305's key, at most), and no key of ours.
  */
-static struct tls_run *run_get(const struct tls_key *other,
-			       const struct crypto_aead *tfm, gfp_t gfp)
-{
-	unsigned int size = crypto_aead_reqsize((struct crypto_aead *)tfm);
-	struct tls_run *run;
+struct tls_run {
+	unsigned int size;
+	struct crypto_wait wait;
+	u8 iv[TLS_MAX_IV_SIZE];
+	u8 aad[TLS_AAD_SPACE_SIZE];
+	struct aead_request req;
+};
 
-	if (other && size <= other->run->size) {
-		other->run->users++;
-		return other->run;
-	}
+/* Each processor keeps one for the next record. */
+static DEFINE_PER_CPU(struct tls_run *, idle_run);
+
+static struct tls_run *run_get(unsigned int size, gfp_t gfp)
+{
+	/* Whoever exchanges it owns it: no lock, also when moved elsewhere. */
+	struct tls_run *run = this_cpu_xchg(idle_run, NULL);
+
+	if (likely(run) && likely(run->size >= size))
+		return run;
+	kfree_sensitive(run);
 	run = kmalloc(sizeof(*run) + size, gfp);
 	if (!run)
 		return NULL;
-	run->users = 1;
 	run->size = size;
 	crypto_init_wait(&run->wait);
 	aead_request_set_callback(&run->req, CRYPTO_TFM_REQ_MAY_BACKLOG |
@@ -37,13 +53,24 @@ static struct tls_run *run_get(const struct tls_key *other,
 	return run;
 }
 
-/* A key goes: nothing that its cipher has left there stays. */
 static void run_put(struct tls_run *run)
 {
-	memzero_explicit(run->iv, sizeof(run->iv));
-	memzero_explicit(run->req.__ctx, run->size);
-	if (!--run->users)
-		kfree(run);
+	run = this_cpu_xchg(idle_run, run);
+	if (unlikely(run))
+		kfree_sensitive(run);
+}
+
+/**
+ * tls_sw_exit - give back what is kept for the next record
+ *
+ * No key is left.
+ */
+void tls_sw_exit(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		kfree_sensitive(per_cpu(idle_run, cpu));
 }
 
 /**
@@ -51,7 +78,6 @@ static void run_put(struct tls_run *run)
  * @cipher: its cipher
  * @version: its version
  * @info: the cipher's structure of the user ABI, whole
- * @other: another key of the same socket, or NULL
  * @gfp: for its memory
  *
  * Accelerated ciphers are often marked asynchronous, and yet complete at once
@@ -62,8 +88,7 @@ static void run_put(struct tls_run *run)
  * Return: the key, or ERR_PTR: the crypto API's own error.
  */
 struct tls_key *tls_key_new(const struct tls_cipher *cipher, u16 version,
-			    const u8 *info, const struct tls_key *other,
-			    gfp_t gfp)
+			    const u8 *info, gfp_t gfp)
 {
 	struct crypto_aead *tfm;
 	struct tls_key *key;
@@ -87,10 +112,7 @@ struct tls_key *tls_key_new(const struct tls_cipher *cipher, u16 version,
 	err = crypto_aead_setauthsize(key->tfm, TLS_TAG_SIZE);
 	if (err)
 		goto fail;
-	key->run = run_get(other, tfm, gfp);
-	if (key->run)
-		return key;
-	err = -ENOMEM;
+	return key;
 fail:
 	tls_key_free(key);
 	return ERR_PTR(err);
@@ -137,45 +159,66 @@ static unsigned int gfp_scope(gfp_t gfp)
 	return gfp & __GFP_FS ? 0 : PF_MEMALLOC_NOFS;
 }
 
-/* The additional data of the current record goes before its text. */
-static size_t key_aad(struct tls_key *key, struct scatterlist *src,
-		      struct scatterlist *dst, u8 type, size_t text_len)
+/**
+ * tls_key_prepare - have all that the next record needs but its buffers
+ * @key: the key
+ * @gfp: for its memory
+ *
+ * After that, nothing but the cipher itself can fail. Socket lock owned.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int tls_key_prepare(struct tls_key *key, gfp_t gfp)
 {
-	u8 *aad = key->run->aad;
-	size_t len = tls_record_aad(&key->framing, type, text_len, aad);
-
-	sg_set_buf(src, aad, len);
-	/* Not as a whole: where there is no text, one list may end here. */
-	if (src != dst)
-		sg_set_page(dst, sg_page(src), len, src->offset);
-	return len;
+	if (!key->run)
+		key->run = run_get(crypto_aead_reqsize(key->tfm), gfp);
+	return key->run ? 0 : -ENOMEM;
 }
 
 /*
- * Run the request and wait for it, also when the algorithm queues it
- * (-EINPROGRESS) or its queue is full (-EBUSY): crypto_wait_req() returns only
- * when nothing will touch the buffers any more.
+ * Run the cipher over the current record: its additional data goes before its
+ * text. Wait for it, also when the algorithm queues it (-EINPROGRESS) or its
+ * queue is full (-EBUSY): crypto_wait_req() returns only when nothing will touch
+ * the buffers any more.
  */
 static int key_run(struct tls_key *key, struct scatterlist *src,
-		   struct scatterlist *dst, size_t aad_len, size_t crypt_len,
-		   gfp_t gfp, bool seal)
+		   struct scatterlist *dst, u8 type, size_t text_len,
+		   const u8 *explicit_nonce, gfp_t gfp, bool seal)
 {
-	struct tls_run *run = key->run;
-	struct aead_request *req = &run->req;
+	const struct tls_framing *f = &key->framing;
 	unsigned int scope = gfp_scope(gfp);
+	struct aead_request *req;
+	struct tls_run *run;
+	size_t aad_len;
 	int err;
 
 	might_sleep();
+	err = tls_key_prepare(key, gfp);
+	if (unlikely(err))
+		return err;
+	run = key->run;
+	req = &run->req;
+
+	tls_record_iv(f, explicit_nonce, run->iv);
+	aad_len = tls_record_aad(f, type, text_len, run->aad);
+	sg_set_buf(src, run->aad, aad_len);
+	/* Not as a whole: where there is no text, one list may end here. */
+	if (src != dst)
+		sg_set_page(dst, sg_page(src), aad_len, src->offset);
+
 	/* A cipher that fails for memory fails the socket: it may sleep. */
 	if (unlikely(scope))
 		scope = memalloc_flags_save(scope);
 	aead_request_set_tfm(req, key->tfm);
 	aead_request_set_ad(req, aad_len);
-	aead_request_set_crypt(req, src, dst, crypt_len, run->iv);
+	aead_request_set_crypt(req, src, dst,
+			       text_len + (seal ? 0 : TLS_TAG_SIZE), run->iv);
 	err = crypto_wait_req(seal ? crypto_aead_encrypt(req) :
 				     crypto_aead_decrypt(req), &run->wait);
 	if (unlikely(scope))
 		memalloc_flags_restore(scope);
+	key->run = NULL;
+	run_put(run);
 	return err;
 }
 
@@ -188,6 +231,7 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
  * @text_len: bytes to encrypt: the plaintext, and TLS 1.3's inner type
  * @gfp: whether memory for the cipher may be won by writing to storage
  *
+ * After tls_key_prepare(), which is not needed when -ENOMEM may fail the key.
  * Process context, socket lock owned.
  *
  * Return: 0, or an error: then the record must not be sent, nor its number
@@ -197,14 +241,11 @@ int tls_key_seal(struct tls_key *key, struct scatterlist *src,
 		 struct scatterlist *dst, u8 type, size_t text_len, gfp_t gfp)
 {
 	struct tls_framing *f = &key->framing;
-	size_t aad_len;
 	int err;
 
 	if (unlikely(f->exhausted))
 		return -EBADMSG;
-	tls_record_iv(f, NULL, key->run->iv);
-	aad_len = key_aad(key, src, dst, type, text_len);
-	err = key_run(key, src, dst, aad_len, text_len, gfp, true);
+	err = key_run(key, src, dst, type, text_len, NULL, gfp, true);
 	tls_framing_advance(f);
 	return err;
 }
@@ -228,12 +269,8 @@ int tls_key_again(struct tls_key *key, struct scatterlist *src,
 		  struct scatterlist *dst, const struct tls_record *rec,
 		  const u8 *explicit_nonce, gfp_t gfp)
 {
-	const struct tls_framing *f = &key->framing;
-	size_t aad_len;
-
-	tls_record_iv(f, explicit_nonce, key->run->iv);
-	aad_len = key_aad(key, src, dst, rec->type, rec->text_len);
-	return key_run(key, src, dst, aad_len, rec->text_len, gfp, true);
+	return key_run(key, src, dst, rec->type, rec->text_len, explicit_nonce,
+		       gfp, true);
 }
 
 /**
@@ -258,14 +295,11 @@ int tls_key_open(struct tls_key *key, struct scatterlist *src,
 		 const u8 *explicit_nonce, gfp_t gfp)
 {
 	struct tls_framing *f = &key->framing;
-	size_t aad_len;
 	int err;
 
 	if (unlikely(f->exhausted))
 		return -EBADMSG;
-	tls_record_iv(f, explicit_nonce, key->run->iv);
-	aad_len = key_aad(key, src, dst, rec->type, rec->text_len);
-	err = key_run(key, src, dst, aad_len, rec->text_len + TLS_TAG_SIZE,
+	err = key_run(key, src, dst, rec->type, rec->text_len, explicit_nonce,
 		      gfp, false);
 	if (!err)
 		tls_framing_advance(f);

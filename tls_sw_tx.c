@@ -422,6 +422,11 @@ static ssize_t tx_step(struct sock *sk, struct tls_sw_tx *tx, u8 type,
 		if (ret < 0)
 			return ret;
 		tx->to_device = ret;
+		if (!tx->to_device) {
+			ret = tls_key_prepare(tx->key, sk->sk_allocation);
+			if (ret)
+				return ret;
+		}
 
 		if (n >= (msg->msg_flags & MSG_SPLICE_PAGES ?
 			  TLS_SPLICED_MIN : TLS_IN_PLACE_MIN) &&
