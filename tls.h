@@ -248,9 +248,9 @@ static inline void tls_sg_clear(struct scatterlist *sg, unsigned int n)
  * @bytes: bytes in the encrypted records
  * @device: the first of them are text, for a device to encrypt
  * @flip: so many, then the rest are not what the first are; 0: all are alike
- * @vec: pieces of pages; each holds a reference to its page
  * @pushing: TCP is being called: do not call it again from its callbacks
  * @shared: pages of others are among the pieces
+ * @vec: pieces of pages; each holds a reference to its page
  */
 struct tls_queue {
 	struct sock *sk;
@@ -319,9 +319,8 @@ enum tls_decrypted {
  * struct tls_strp - where records begin and end in what TCP received
  * @sk: the socket
  * @seq: TCP sequence number up to where this has read
- * @head: what the header at @head_seq says, once it was looked at
- * @head_seq: TCP sequence number of that header
- * @head_known: it was
+ * @head: what the header at @seq says
+ * @head_known: it was looked at
  * @start: bytes of a header that TCP could not hold whole
  * @start_len: how many of them there are, while nothing is held
  * @held: bytes of a record that TCP could not hold whole, or NULL
@@ -340,7 +339,6 @@ struct tls_strp {
 	u32 seq;
 	struct tls_record head;
 	bool head_known;
-	u32 head_seq;
 	u8 start[TLS_HEADER_SIZE];
 	u8 start_len;
 	struct sk_buff *held;

@@ -246,6 +246,7 @@ static void strp_read(struct tls_strp *strp, unsigned int n)
 
 	tcp_read_done(sk, n);
 	strp->seq = tp->copied_seq;
+	strp->head_known = false;
 	/* An urgent byte is a byte of its record, and with it read. */
 	if (unlikely(tp->urg_data) && after(tp->copied_seq, tp->urg_seq)) {
 		WRITE_ONCE(tp->urg_data, 0);
@@ -412,8 +413,7 @@ int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
 	} else if (!strp->held) {
 		unsigned int have = queued(sk);
 
-		if (strp->head_known &&
-		    strp->head_seq == tcp_sk(sk)->copied_seq) {
+		if (strp->head_known) {
 			*rec = strp->head;
 		} else {
 			if (have < TLS_HEADER_SIZE)
@@ -425,7 +425,6 @@ int tls_strp_next(struct tls_strp *strp, const struct tls_framing *f,
 			if (err)
 				return err;
 			strp->head = *rec;
-			strp->head_seq = tcp_sk(sk)->copied_seq;
 			strp->head_known = true;
 		}
 		if (have >= rec->full_len)
@@ -566,8 +565,8 @@ bool tls_strp_end(const struct tls_strp *strp, u32 *seq)
 		*seq = tls_strp_seq(strp) + strp->held_rec.full_len;
 		return true;
 	}
-	*seq = strp->head_seq + strp->head.full_len;
-	return strp->head_known && strp->head_seq == tls_strp_seq(strp);
+	*seq = strp->seq + strp->head.full_len;
+	return strp->head_known;
 }
 
 /**

@@ -254,6 +254,7 @@ static void rx_done(struct sock *sk, struct tls_sw_rx *rx,
 	tls_count(rx->rx.counters, TLS_RX_RECORDS, 1);
 	trace_tls_record_received(sk, type, len, rx->key->framing.seq - 1);
 	tls_strp_done(&rx->strp, rec);
+	rx->empty = len ? 0 : rx->empty + 1;
 	if (likely(!rx->device))
 		return;
 	tls_device_rx_done(sk, rx->device, rx->how, rx->key->framing.seq,
@@ -378,6 +379,7 @@ static void rx_add(struct sock *sk, struct tls_sw_rx *rx, struct sk_buff *skb)
  * @offset: where in that page
  * @len: bytes of text
  * @type: their content type
+ * @before: how the record was framed
  *
  * The room is not taken from the page yet: whoever goes on with the text copies
  * it before anything else, or takes a reference and moves the page's offset.
@@ -387,6 +389,7 @@ struct rx_small {
 	unsigned int offset;
 	unsigned int len;
 	u8 type;
+	struct tls_framing before;
 };
 
 static const u8 *small_text(const struct rx_small *small)
@@ -423,6 +426,7 @@ static int small_open(struct sock *sk, struct tls_sw_rx *rx,
 	small->offset = ALIGN(frag->offset, TLS_TEXT_ALIGN);
 	small->len = rec->text_len;
 	small->type = rec->type;
+	small->before = rx->key->framing;
 	tls_sg_clear(dst, ARRAY_SIZE(dst));
 	sg_set_page(&dst[1], frag->page, small->len, small->offset);
 	err = rx_open(sk, rx, rec, dst, 1);
@@ -464,29 +468,25 @@ static struct sk_buff *small_buffer(struct sock *sk,
  * A small record that was opened goes behind @ready. Data that is empty does
  * not: there is nothing to read.
  *
- * @before: how the record was framed
- *
- * Return: 0; 1 when it was empty; or -ENOMEM, and the record can be tried again.
+ * Return: 0; or -ENOMEM, and the record can be tried again.
  */
 static int small_keep(struct sock *sk, struct tls_sw_rx *rx,
 		      const struct tls_record *rec,
-		      const struct rx_small *small,
-		      const struct tls_framing *before)
+		      const struct rx_small *small)
 {
-	bool empty = !small->len && small->type == TLS_RECORD_TYPE_DATA;
 	struct sk_buff *skb = NULL;
 
-	if (!empty) {
+	if (small->len || small->type != TLS_RECORD_TYPE_DATA) {
 		skb = small_buffer(sk, small);
 		if (!skb) {
-			rx->key->framing = *before;
+			rx->key->framing = small->before;
 			return -ENOMEM;
 		}
 	}
 	rx_done(sk, rx, rec, small->type, small->len);
 	if (skb)
 		rx_add(sk, rx, skb);
-	return empty;
+	return 0;
 }
 
 /* Pages for @len bytes of text. */
@@ -508,22 +508,20 @@ static struct sk_buff *rx_alloc(struct sock *sk, unsigned int len)
  * Decrypt the record at the head of the stream into memory, behind @ready.
  * Data that is empty does not go there: there is nothing to read.
  *
- * Return: 0; 1 when it was empty; or an error.
+ * Return: 0 or an error.
  */
 int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 		const struct tls_record *rec)
 {
 	const struct tls_framing *f = &rx->key->framing;
 	struct scatterlist dst[TLS_RX_DST] __uninitialized;
-	const struct tls_framing before = *f;
 	struct rx_small small;
 	struct sk_buff *skb;
 	int err, i;
 
-	if (is_small(rx, rec)) {
-		err = small_open(sk, rx, rec, &small);
-		return err ?: small_keep(sk, rx, rec, &small, &before);
-	}
+	if (is_small(rx, rec))
+		return small_open(sk, rx, rec, &small) ?:
+		       small_keep(sk, rx, rec, &small);
 
 	skb = rx_alloc(sk, rec->text_len - f->tail);
 	if (!skb)
@@ -555,7 +553,7 @@ int tls_rx_take(struct sock *sk, struct tls_sw_rx *rx,
 	rx_done(sk, rx, rec, rx_msg(skb)->type, skb->len);
 	if (!skb->len && rx_msg(skb)->type == TLS_RECORD_TYPE_DATA) {
 		consume_skb(skb);
-		return 1;
+		return 0;
 	}
 
 	rx_add(sk, rx, skb);
@@ -585,17 +583,15 @@ bool tls_rx_is_small(const struct sock *sk, const struct tls_sw_rx *rx,
  * Return: bytes delivered; 0 when it is behind @ready, or was empty; or an error.
  */
 ssize_t tls_rx_take_small(struct sock *sk, struct tls_sw_rx *rx,
-			  const struct tls_record *rec, struct iov_iter *to,
-			  unsigned int *empty)
+			  const struct tls_record *rec, struct iov_iter *to)
 {
-	const struct tls_framing before = rx->key->framing;
 	struct rx_small small;
 	size_t n;
-	int ret;
+	int err;
 
-	ret = small_open(sk, rx, rec, &small);
-	if (ret)
-		return ret;
+	err = small_open(sk, rx, rec, &small);
+	if (err)
+		return err;
 	if (small.type == TLS_RECORD_TYPE_DATA && small.len) {
 		n = copy_to_iter(small_text(&small), small.len, to);
 		if (n == small.len) {
@@ -604,12 +600,7 @@ ssize_t tls_rx_take_small(struct sock *sk, struct tls_sw_rx *rx,
 		}
 		iov_iter_revert(to, n);
 	}
-	ret = small_keep(sk, rx, rec, &small, &before);
-	if (ret > 0) {
-		(*empty)++;
-		ret = 0;
-	}
-	return ret;
+	return small_keep(sk, rx, rec, &small);
 }
 
 /*
@@ -620,18 +611,14 @@ ssize_t tls_rx_take_small(struct sock *sk, struct tls_sw_rx *rx,
  */
 ssize_t tls_rx_take_splice(struct sock *sk, struct tls_sw_rx *rx,
 			   const struct tls_record *rec,
-			   struct pipe_inode_info *pipe, size_t len,
-			   unsigned int *empty)
+			   struct pipe_inode_info *pipe, size_t len)
 {
-	const struct tls_framing before = rx->key->framing;
 	struct pipe_buffer buf = { .ops = &nosteal_pipe_buf_ops };
 	struct rx_small small;
 	ssize_t ret;
 
-	if (!is_small(rx, rec)) {
-		ret = tls_rx_take(sk, rx, rec);
-		goto out;
-	}
+	if (!is_small(rx, rec))
+		return tls_rx_take(sk, rx, rec);
 	ret = small_open(sk, rx, rec, &small);
 	if (ret)
 		return ret;
@@ -649,13 +636,7 @@ ssize_t tls_rx_take_splice(struct sock *sk, struct tls_sw_rx *rx,
 			return ret;
 		}
 	}
-	ret = small_keep(sk, rx, rec, &small, &before);
-out:
-	if (ret > 0) {
-		(*empty)++;
-		ret = 0;
-	}
-	return ret;
+	return small_keep(sk, rx, rec, &small);
 }
 
 /* Has the device decrypted the record at the head of the stream? */

@@ -196,6 +196,7 @@ static ssize_t rx_result(struct sock *sk, ssize_t copied, int ret)
  */
 static int rx_flooded(struct tls_sw_rx *rx, long timeo, unsigned long until)
 {
+	rx->empty = 0;
 	/* Whoever waits for an edge of poll must see one for the rest. */
 	rx->again = true;
 	if (!timeo)
@@ -228,10 +229,10 @@ static int rx_first(struct sock *sk, struct tls_sw_rx *rx,
 		    long *timeo)
 {
 	unsigned long until = jiffies + *timeo;
-	unsigned int empty = 0;
 	struct tls_record rec;
 	ssize_t ret;
 
+	rx->empty = 0;
 	for (;;) {
 		u64 unlinked = rx->unlinked;
 
@@ -246,20 +247,17 @@ static int rx_first(struct sock *sk, struct tls_sw_rx *rx,
 			continue;
 		if (splice) {
 			ret = tls_rx_take_splice(sk, rx, &rec, splice->pipe,
-						 splice->len, &empty);
+						 splice->len);
 			if (ret > 0) {
 				splice->len -= ret;
 				return 1;
 			}
 		} else {
 			ret = tls_rx_take(sk, rx, &rec);
-			if (ret > 0)
-				empty++;
 		}
 		if (ret < 0)
 			return ret;
-		if (empty >= TLS_EMPTY_RECORDS) {
-			empty = 0;
+		if (rx->empty >= TLS_EMPTY_RECORDS) {
 			ret = rx_flooded(rx, *timeo, until);
 			if (ret)
 				return ret;
@@ -296,7 +294,6 @@ static int rx_tell_type(struct msghdr *msg, u8 type)
  * @type: their content type, or -1 while it is open
  * @seen: MSG_PEEK: the last record in @ready that was looked at
  * @unlinked: tls_sw_rx.unlinked when this call last looked
- * @empty: records without data, in a row
  */
 struct rx_call {
 	struct msghdr *msg;
@@ -306,7 +303,6 @@ struct rx_call {
 	int type;
 	struct sk_buff *seen;
 	u64 unlinked;
-	unsigned int empty;
 };
 
 /*
@@ -335,7 +331,6 @@ static int rx_deliver(struct sock *sk, struct tls_sw_rx *rx,
 	    skb_copy_datagram_msg(skb, rx_msg(skb)->offset, call->msg, n))
 		return -EFAULT;
 	call->copied += n;
-	call->empty = 0;
 	if (type != TLS_RECORD_TYPE_DATA) {
 		if (n == unread(skb))
 			call->msg->msg_flags |= MSG_EOR;
@@ -380,17 +375,13 @@ static ssize_t rx_take(struct sock *sk, struct tls_sw_rx *rx,
 		if (unlikely(tls_rx_is_decrypted(rx, rec)))
 			n = tls_rx_take_decrypted(sk, rx, rec, to);
 		else if (tls_rx_is_small(sk, rx, rec, to))
-			return tls_rx_take_small(sk, rx, rec, to, &call->empty);
+			return tls_rx_take_small(sk, rx, rec, to);
 		else if (tls_rx_is_direct(sk, rx, rec, to))
 			n = tls_rx_take_direct(sk, rx, rec, to);
 		if (n)
 			return n;
 	}
-	n = tls_rx_take(sk, rx, rec);
-	if (n <= 0)
-		return n;
-	call->empty += n;
-	return 0;
+	return tls_rx_take(sk, rx, rec);
 }
 
 /*
@@ -439,7 +430,6 @@ static int rx_step(struct sock *sk, struct tls_sw_rx *rx, struct rx_call *call,
 		rx_tell_type(call->msg, TLS_RECORD_TYPE_DATA);
 	call->type = TLS_RECORD_TYPE_DATA;
 	call->copied += n;
-	call->empty = 0;
 	return call->copied < call->len;
 }
 
@@ -458,13 +448,12 @@ static int sw_recvmsg(struct sock *sk, struct tls_rx *base, struct msghdr *msg,
 	call.target = flags & MSG_WAITALL ? len :
 		      min_t(size_t, tls_strp_lowat(&rx->strp), len);
 	call.target = call.target ?: 1;
+	rx->empty = 0;
 
 	do {
 		ret = rx_step(sk, rx, &call, flags, &timeo);
-		if (ret > 0 && call.empty >= TLS_EMPTY_RECORDS) {
-			call.empty = 0;
+		if (ret > 0 && rx->empty >= TLS_EMPTY_RECORDS)
 			ret = rx_flooded(rx, timeo, until) ?: 1;
-		}
 	} while (ret > 0);
 
 	rx_update(sk, rx);

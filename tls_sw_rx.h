@@ -39,6 +39,7 @@
  * @ready_mem: memory of @ready, in bytes
  * @over: the socket's memory ran out for @ready: no looking further ahead
  * @unlinked: records that have left @ready, for who looked at it before
+ * @empty: records without text, in a row, that this call has taken
  * @data_ready: the socket's callback, while ours stands in its place
  * @err: why this direction has failed for good, or 0
  * @readable: a read would not block; poll looks at it without the lock
@@ -65,6 +66,7 @@ struct tls_sw_rx {
 	unsigned int ready_mem;
 	bool over;
 	u64 unlinked;
+	unsigned int empty;
 	void (*data_ready)(struct sock *sk);
 	int err;
 	bool readable;
@@ -123,12 +125,10 @@ ssize_t tls_rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 bool tls_rx_is_small(const struct sock *sk, const struct tls_sw_rx *rx,
 		     const struct tls_record *rec, const struct iov_iter *to);
 ssize_t tls_rx_take_small(struct sock *sk, struct tls_sw_rx *rx,
-			  const struct tls_record *rec, struct iov_iter *to,
-			  unsigned int *empty);
+			  const struct tls_record *rec, struct iov_iter *to);
 ssize_t tls_rx_take_splice(struct sock *sk, struct tls_sw_rx *rx,
 			   const struct tls_record *rec,
-			   struct pipe_inode_info *pipe, size_t len,
-			   unsigned int *empty);
+			   struct pipe_inode_info *pipe, size_t len);
 void tls_rx_ready_drop(struct sock *sk, struct tls_sw_rx *rx,
 		       struct sk_buff *skb);
 
