@@ -193,9 +193,11 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
 	int err;
 
 	might_sleep();
-	err = tls_key_prepare(key, gfp);
-	if (unlikely(err))
-		return err;
+	if (!key->run) {
+		err = tls_key_prepare(key, gfp);
+		if (unlikely(err))
+			return err;
+	}
 	run = key->run;
 	req = &run->req;
 
