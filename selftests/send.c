@@ -194,6 +194,30 @@ TEST_F(send, wrong_control_message_is_einval)
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, send_type(self->a, TYPE_ALERT, "x", 1, MSG_MORE));
 	EXPECT_EQ(EINVAL, errno);
+	/* Type 0 would be padding in TLS 1.3 (RFC 8446, 5.4). */
+	if (variant->version == TLS_1_3_VERSION) {
+		EXPECT_EQ(-1, send_type(self->a, 0, "x", 1, 0));
+		EXPECT_EQ(EINVAL, errno);
+	}
+}
+
+TEST_F(send, control_message_of_another_level_changes_nothing)
+{
+	char control[CMSG_SPACE(4)] = {}, buf[8];
+	struct iovec iov = { "x", 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+			      .msg_control = control,
+			      .msg_controllen = CMSG_SPACE(4) };
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+	int type;
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = TLS_SET_RECORD_TYPE;
+	cmsg->cmsg_len = CMSG_LEN(1);
+	*CMSG_DATA(cmsg) = TYPE_ALERT;
+	EXPECT_EQ(1, sendmsg(self->a, &msg, 0));
+	EXPECT_EQ(1, recv_type(self->b, &type, buf, sizeof(buf), 0));
+	EXPECT_EQ(TYPE_DATA, type);
 }
 
 TEST_F(send, control_message_larger_than_a_record_in_pieces)

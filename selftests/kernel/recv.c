@@ -312,6 +312,49 @@ static void poll_without_a_table_tells_of_whole_records(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, user_is_readable(w.receiver));
 }
 
+static unsigned int raw_bytes;
+
+static int take_raw(struct sock *sk, struct sk_buff *skb)
+{
+	int len = skb->len;
+
+	raw_bytes += len;
+	kfree_skb(skb);
+	return len;
+}
+
+/* What sockmap and vhost use: bytes of TCP, which are records once keys are set. */
+static void readers_of_raw_bytes_get_no_records(struct kunit *test)
+{
+	struct user_pair p = user_connect(test, USER_ROOMY, USER_ROOMY);
+	struct socket *sock = p.receiver;
+	const struct proto_ops *ops;
+
+	user_attach(test, sock);
+	ops = READ_ONCE(sock->ops);
+	user_send_stream(test, p.sender, 100, 0);
+	KUNIT_ASSERT_TRUE(test, user_eventually(user_has_queued(sock, 100)));
+	KUNIT_EXPECT_EQ(test, 100, ops->peek_len(sock));
+	raw_bytes = 0;
+	lock_sock(sock->sk);
+	KUNIT_EXPECT_LT(test, 0, ops->read_skb(sock->sk, take_raw));
+	release_sock(sock->sk);
+	KUNIT_EXPECT_EQ(test, 100, raw_bytes);
+
+	p = open_pair(test);
+	sock = p.receiver;
+	ops = READ_ONCE(sock->ops);
+	user_send_stream(test, p.sender, 100, 0);
+	KUNIT_ASSERT_TRUE(test, user_eventually(user_is_readable(sock)));
+	/* How much text is behind is not known before it is decrypted. */
+	KUNIT_EXPECT_EQ(test, INT_MAX, ops->peek_len(sock));
+	lock_sock(sock->sk);
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, ops->read_skb(sock->sk, take_raw));
+	release_sock(sock->sk);
+	KUNIT_EXPECT_EQ(test, 100, raw_bytes);
+	user_expect_stream(test, sock, 100, 0);
+}
+
 static struct kunit_case recv_cases[] = {
 	KUNIT_CASE_PARAM(exact_short_and_long_buffers, cipher_gen_params),
 	KUNIT_CASE_PARAM(every_kind_of_kernel_memory_is_filled,
@@ -328,6 +371,8 @@ static struct kunit_case recv_cases[] = {
 	KUNIT_CASE_PARAM(peeked_data_and_type_stay, cipher_gen_params),
 	KUNIT_CASE_PARAM(waiting_for_all_joins_records, cipher_gen_params),
 	KUNIT_CASE_PARAM(poll_without_a_table_tells_of_whole_records,
+			 cipher_gen_params),
+	KUNIT_CASE_PARAM(readers_of_raw_bytes_get_no_records,
 			 cipher_gen_params),
 	{}
 };

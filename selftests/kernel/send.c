@@ -237,6 +237,37 @@ static void wrong_flags_are_refused(struct kunit *test)
 	user_expect_stream(test, p.receiver, 10, 0);
 }
 
+/* As kernel_sendmsg(), by who owns the socket lock. */
+static int send_locked(struct socket *sock, void *data, size_t len)
+{
+	struct kvec vec = { data, len };
+	struct msghdr msg = {};
+	int ret;
+
+	lock_sock(sock->sk);
+	ret = kernel_sendmsg_locked(sock->sk, &msg, &vec, 1, len);
+	release_sock(sock->sk);
+	return ret;
+}
+
+static void lock_owner_sends_what_others_send(struct kunit *test)
+{
+	struct user_pair p = user_connect(test, USER_ROOMY, USER_ROOMY);
+	const struct user_cipher *cipher = test->param_value;
+	u8 *data = user_buffer(test, 20000);
+
+	user_fill(data, 20000, 0);
+	user_attach(test, p.sender);
+	KUNIT_ASSERT_EQ(test, 20000, send_locked(p.sender, data, 20000));
+	user_expect_stream(test, p.receiver, 20000, 0);
+
+	user_attach(test, p.receiver);
+	KUNIT_ASSERT_EQ(test, 0, user_set_key(p.sender, TLS_TX, cipher, 0));
+	KUNIT_ASSERT_EQ(test, 0, user_set_key(p.receiver, TLS_RX, cipher, 0));
+	KUNIT_ASSERT_EQ(test, 20000, send_locked(p.sender, data, 20000));
+	user_expect_stream(test, p.receiver, 20000, 0);
+}
+
 static struct kunit_case send_cases[] = {
 	KUNIT_CASE_PARAM(kernel_vectors_arrive, cipher_gen_params),
 	KUNIT_CASE_PARAM(bio_vectors_arrive, cipher_gen_params),
@@ -249,6 +280,8 @@ static struct kunit_case send_cases[] = {
 	KUNIT_CASE_PARAM(record_left_open_goes_out_at_shutdown,
 			 cipher_gen_params),
 	KUNIT_CASE_PARAM(wrong_flags_are_refused, cipher_gen_params),
+	KUNIT_CASE_PARAM(lock_owner_sends_what_others_send,
+			 cipher_gen_params),
 	{}
 };
 
