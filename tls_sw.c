@@ -14,6 +14,7 @@
 /*
  * struct tls_run - one record on its way through a cipher
  * @size: bytes behind @req, for the algorithm
+ * @page: where @aad is, as a scatterlist wants it
  * @wait: for the end of @req
  * @iv: the AEAD's nonce of the record
  * @aad: additional data of the record
@@ -25,27 +26,27 @@
  */
 struct tls_run {
 	unsigned int size;
+	struct page *page;
 	struct crypto_wait wait;
 	u8 iv[TLS_MAX_IV_SIZE];
 	u8 aad[TLS_AAD_SPACE_SIZE];
 	struct aead_request req;
 };
 
-/* Each processor keeps one for the next record. */
+/*
+ * Each processor keeps one for the next record. Whoever exchanges it owns it: that
+ * needs no lock, also when he goes on elsewhere.
+ */
 static DEFINE_PER_CPU(struct tls_run *, idle_run);
 
-static struct tls_run *run_get(unsigned int size, gfp_t gfp)
+static struct tls_run *run_new(unsigned int size, gfp_t gfp)
 {
-	/* Whoever exchanges it owns it: no lock, also when moved elsewhere. */
-	struct tls_run *run = this_cpu_xchg(idle_run, NULL);
+	struct tls_run *run = kmalloc(sizeof(*run) + size, gfp);
 
-	if (likely(run) && likely(run->size >= size))
-		return run;
-	kfree_sensitive(run);
-	run = kmalloc(sizeof(*run) + size, gfp);
 	if (!run)
 		return NULL;
 	run->size = size;
+	run->page = virt_to_page(run->aad);
 	crypto_init_wait(&run->wait);
 	aead_request_set_callback(&run->req, CRYPTO_TFM_REQ_MAY_BACKLOG |
 					     CRYPTO_TFM_REQ_MAY_SLEEP,
@@ -170,8 +171,15 @@ static unsigned int gfp_scope(gfp_t gfp)
  */
 int tls_key_prepare(struct tls_key *key, gfp_t gfp)
 {
-	if (!key->run)
-		key->run = run_get(crypto_aead_reqsize(key->tfm), gfp);
+	unsigned int size = crypto_aead_reqsize(key->tfm);
+
+	if (key->run)
+		return 0;
+	key->run = this_cpu_xchg(idle_run, NULL);
+	if (likely(key->run) && likely(key->run->size >= size))
+		return 0;
+	kfree_sensitive(key->run);
+	key->run = run_new(size, gfp);
 	return key->run ? 0 : -ENOMEM;
 }
 
@@ -181,12 +189,13 @@ int tls_key_prepare(struct tls_key *key, gfp_t gfp)
  * queue is full (-EBUSY): crypto_wait_req() returns only when nothing will touch
  * the buffers any more.
  */
-static int key_run(struct tls_key *key, struct scatterlist *src,
-		   struct scatterlist *dst, u8 type, size_t text_len,
-		   const u8 *explicit_nonce, gfp_t gfp, bool seal)
+static __always_inline int key_run(struct tls_key *key, struct scatterlist *src,
+				   struct scatterlist *dst, u8 type,
+				   size_t text_len, const u8 *explicit_nonce,
+				   gfp_t gfp, bool seal)
 {
 	const struct tls_framing *f = &key->framing;
-	unsigned int scope = gfp_scope(gfp);
+	unsigned int scope = gfp == GFP_KERNEL ? 0 : gfp_scope(gfp);
 	struct aead_request *req;
 	struct tls_run *run;
 	size_t aad_len;
@@ -203,10 +212,10 @@ static int key_run(struct tls_key *key, struct scatterlist *src,
 
 	tls_record_iv(f, explicit_nonce, run->iv);
 	aad_len = tls_record_aad(f, type, text_len, run->aad);
-	sg_set_buf(src, run->aad, aad_len);
 	/* Not as a whole: where there is no text, one list may end here. */
+	sg_set_page(src, run->page, aad_len, offset_in_page(run->aad));
 	if (src != dst)
-		sg_set_page(dst, sg_page(src), aad_len, src->offset);
+		sg_set_page(dst, run->page, aad_len, offset_in_page(run->aad));
 
 	/* A cipher that fails for memory fails the socket: it may sleep. */
 	if (unlikely(scope))

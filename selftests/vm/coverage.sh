@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # coverage.sh: run all tests on a kernel with CONFIG_GCOV_KERNEL and print the
-# lines and branches of the module that ran, by file; which did not is in
-# coverage.txt of the build folder.
+# lines and branches of the module that ran, by file, and why the others did not
+# (coverage.reasons); all of it is in coverage.txt of the build folder. It fails
+# when a line has no reason.
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
@@ -21,9 +22,10 @@ kernel=$("$VM_DIR/build.sh" coverage)
 module=$BUILD/module/coverage
 say "booting the coverage kernel"
 # On one line: it is part of a command there.
-programs=$(echo $PROGRAMS ${DEBUG_PROGRAMS% fuzzer})
+programs=$(printf '%s\n' $PROGRAMS $RELEASE_PROGRAMS $DEBUG_PROGRAMS \
+	inject-nic | awk '!seen[$0]++' | paste -sd ' ')
 # What is unloaded keeps its figures (gcov_persist).
-"$VM_DIR/run.sh" -k coverage -n coverage -t 5400 "
+"$VM_DIR/run.sh" -k coverage -n coverage -t 7200 "
 	sh /host/selftests/vm/suite.sh /build/results/coverage $programs
 	cd /sys/kernel/debug/gcov$module && for f in *.gcda; do
 		cat \$f > /build/coverage/\$f
@@ -35,9 +37,19 @@ for f in "$data"/*.gcda; do
 done
 cp "$module"/*.h "$data/"
 cd "$data"
-gcovr --root "$module" --object-directory "$data" --exclude-throw-branches \
-	--filter "$module/[a-z_]*\.c" --exclude '.*kunit.*' \
-	--exclude '.*\.mod\.c' "$data" | tee "$BUILD/coverage.txt"
-gcovr --root "$module" --object-directory "$data" --exclude-throw-branches \
-	--filter "$module/[a-z_]*\.c" --exclude '.*kunit.*' --branches \
-	--exclude '.*\.mod\.c' "$data" >>"$BUILD/coverage.txt"
+figures() {
+	gcovr --root "$module" --object-directory "$data" \
+		--exclude-throw-branches --filter "$module/[a-z_]*\.c" \
+		--exclude '.*kunit.*' --exclude '.*\.mod\.c' "$@" "$data"
+}
+
+figures --json -o "$BUILD/coverage.json"
+status=0
+{
+	figures
+	figures --branches
+	python3 "$VM_DIR/coverage.py" "$BUILD/coverage.json" \
+		"$VM_DIR/coverage.reasons" "$module" || status=1
+} >"$BUILD/coverage.txt"
+cat "$BUILD/coverage.txt"
+exit $status
