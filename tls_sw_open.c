@@ -399,8 +399,10 @@ static const u8 *small_text(const struct rx_small *small)
 
 static bool is_small(const struct tls_sw_rx *rx, const struct tls_record *rec)
 {
-	return rec->text_len > rx->key->framing.tail &&
-	       rec->text_len <= TLS_SMALL_RECORD;
+	unsigned int tail = rx->key->framing.tail;
+
+	return rec->text_len > tail &&
+	       rec->text_len - tail <= TLS_SMALL_RECORD;
 }
 
 /*
@@ -412,14 +414,11 @@ static int small_open(struct sock *sk, struct tls_sw_rx *rx,
 		      const struct tls_record *rec, struct rx_small *small)
 {
 	struct page_frag *frag = sk_page_frag(sk);
-	struct scatterlist dst[2] __uninitialized;
+	struct scatterlist dst[3] __uninitialized;
 	const u8 *text;
-	int err;
+	int err, nents = 1;
 
-	/* It may be a single page: this does not look whether more fits in. */
-	BUILD_BUG_ON(TLS_SMALL_RECORD > PAGE_SIZE);
-	if (!skb_page_frag_refill(min(rec->text_len + TLS_TEXT_ALIGN - 1,
-				      TLS_SMALL_RECORD), frag,
+	if (!skb_page_frag_refill(rec->text_len + TLS_TEXT_ALIGN - 1, frag,
 				  sk->sk_allocation))
 		return -ENOMEM;
 	small->frag = frag;
@@ -428,11 +427,21 @@ static int small_open(struct sock *sk, struct tls_sw_rx *rx,
 	small->type = rec->type;
 	small->before = rx->key->framing;
 	tls_sg_clear(dst, ARRAY_SIZE(dst));
+	/* It may be a single page, also if more was asked for. */
+	BUILD_BUG_ON(TLS_SMALL_RECORD > PAGE_SIZE);
+	if (unlikely(small->len > frag->size - small->offset)) {
+		small->len--;
+		sg_set_buf(&dst[++nents], &rx->tail, 1);
+	}
 	sg_set_page(&dst[1], frag->page, small->len, small->offset);
-	err = rx_open(sk, rx, rec, dst, 1);
+	err = rx_open(sk, rx, rec, dst, nents);
 	if (err || !rx->key->framing.tail)
 		return err;
 
+	if (unlikely(nents > 1) && rx->tail) {
+		small->type = rx->tail;
+		return 0;
+	}
 	text = small_text(small);
 	small->len = tls_padding_skip(text, small->len);
 	if (!small->len)
