@@ -21,8 +21,9 @@
  * @req: the request
  *
  * Some algorithms want much memory there. So it belongs to nobody: a key takes
- * one for a record, and gives it back. What a cipher leaves in it is of the
- * last record alone (Poly1305's key, at most), and no key of ours.
+ * one for a record, and gives it back. What software leaves in it is of the last
+ * record alone (Poly1305's key, at most). Drivers of hardware keep there what is
+ * of the key (GHASH's): that is wiped.
  */
 struct tls_run {
 	unsigned int size;
@@ -48,14 +49,14 @@ static struct tls_run *run_new(unsigned int size, gfp_t gfp)
 	run->size = size;
 	run->page = virt_to_page(run->aad);
 	crypto_init_wait(&run->wait);
-	aead_request_set_callback(&run->req, CRYPTO_TFM_REQ_MAY_BACKLOG |
-					     CRYPTO_TFM_REQ_MAY_SLEEP,
-				  crypto_req_done, &run->wait);
 	return run;
 }
 
-static void run_put(struct tls_run *run)
+static inline void run_put(struct tls_run *run, struct crypto_aead *tfm)
 {
+	if (unlikely(crypto_aead_alg(tfm)->base.cra_flags &
+		     CRYPTO_ALG_KERN_DRIVER_ONLY))
+		memzero_explicit(run->req.__ctx, run->size);
 	run = this_cpu_xchg(idle_run, run);
 	if (unlikely(run))
 		kfree_sensitive(run);
@@ -130,7 +131,7 @@ void tls_key_free(struct tls_key *key)
 	if (!key)
 		return;
 	if (key->run)
-		run_put(key->run);
+		run_put(key->run, key->tfm);
 	crypto_free_aead(key->tfm);
 	memzero_explicit(key, sizeof(*key));
 	kfree(key);
@@ -220,7 +221,11 @@ static __always_inline int key_run(struct tls_key *key, struct scatterlist *src,
 	/* A cipher that fails for memory fails the socket: it may sleep. */
 	if (unlikely(scope))
 		scope = memalloc_flags_save(scope);
+	/* Nothing of the last record's algorithm is relied on. */
 	aead_request_set_tfm(req, key->tfm);
+	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG |
+				       CRYPTO_TFM_REQ_MAY_SLEEP,
+				  crypto_req_done, &run->wait);
 	aead_request_set_ad(req, aad_len);
 	aead_request_set_crypt(req, src, dst,
 			       text_len + (seal ? 0 : TLS_TAG_SIZE), run->iv);
@@ -229,7 +234,7 @@ static __always_inline int key_run(struct tls_key *key, struct scatterlist *src,
 	if (unlikely(scope))
 		memalloc_flags_restore(scope);
 	key->run = NULL;
-	run_put(run);
+	run_put(run, key->tfm);
 	return err;
 }
 

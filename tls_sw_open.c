@@ -254,7 +254,10 @@ static void rx_done(struct sock *sk, struct tls_sw_rx *rx,
 	tls_count(rx->rx.counters, TLS_RX_RECORDS, 1);
 	trace_tls_record_received(sk, type, len, rx->key->framing.seq - 1);
 	tls_strp_done(&rx->strp, rec);
-	rx->empty = len ? 0 : rx->empty + 1;
+	if (likely(len))
+		rx->empty = 0;
+	else if (type == TLS_RECORD_TYPE_DATA)
+		rx->empty++;
 	if (likely(!rx->device))
 		return;
 	tls_device_rx_done(sk, rx->device, rx->how, rx->key->framing.seq,

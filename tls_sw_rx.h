@@ -39,7 +39,7 @@
  * @ready_mem: memory of @ready, in bytes
  * @over: the socket's memory ran out for @ready: no looking further ahead
  * @unlinked: records that have left @ready, for who looked at it before
- * @empty: records without text, in a row, that this call has taken
+ * @empty: data records without text, in a row, that this call has taken
  * @data_ready: the socket's callback, while ours stands in its place
  * @err: why this direction has failed for good, or 0
  * @readable: a read would not block; poll looks at it without the lock
