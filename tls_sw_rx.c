@@ -520,7 +520,12 @@ static int sw_read_sock(struct sock *sk, struct tls_rx *base,
 	}
 	do {
 		ret = rx_first(sk, rx, &skb, NULL, &timeo);
-		if (ret == -EAGAIN)
+		if (ret == -ENOMEM) {
+			/* As there: NVMe, too, would take it for the end. */
+			desc->error = ret;
+			rx->again = true;
+		}
+		if (ret == -ENOMEM || ret == -EAGAIN)
 			ret = 0;
 		if (ret <= 0)
 			break;

@@ -275,6 +275,51 @@ static void attached_socket_without_keys_reads_as_tcp(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, user_same(reader->to, 1000, 0));
 }
 
+#ifdef CONFIG_FAILSLAB
+/* Whoever is called back is called again, and no connection ends for it. */
+static void memory_that_fails_is_asked_for_again(struct kunit *test)
+{
+	struct user_pair p = open_pair(test);
+	struct user_reader *reader = user_reader(test, SZ_64K);
+	struct user_callbacks *user;
+	int failures = 0;
+	size_t len;
+	int nth;
+
+	/* As NVMe's. */
+	user = user_take_over(test, p.receiver, NULL);
+	p.receiver->sk->sk_allocation = GFP_ATOMIC;
+	for (len = 100; len <= 10000; len += 9900) {
+		for (nth = 1; nth < 100; nth++) {
+			int ret, left;
+
+			reader->got = 0;
+			user_send_stream(test, p.sender, len, 0);
+			KUNIT_ASSERT_TRUE(test,
+					  user_eventually(user_is_readable(p.receiver)));
+			atomic_set(&user->readied, 0);
+			current->fail_nth = nth;
+			ret = user_read_sock(p.receiver, reader);
+			left = current->fail_nth;
+			current->fail_nth = 0;
+			if (!ret) {
+				failures++;
+				KUNIT_EXPECT_EQ(test, -ENOMEM, reader->desc_error);
+				KUNIT_EXPECT_NE(test, 0,
+						atomic_read(&user->readied));
+				ret = user_read_sock(p.receiver, reader);
+			}
+			KUNIT_ASSERT_EQ(test, len, ret);
+			KUNIT_EXPECT_TRUE(test, user_same(reader->to, len, 0));
+			if (left)
+				break;
+		}
+		KUNIT_EXPECT_GT(test, 100, nth);
+	}
+	KUNIT_EXPECT_LE(test, 2, failures);
+}
+#endif
+
 static struct kunit_case read_sock_cases[] = {
 	KUNIT_CASE_PARAM(all_data_moves, cipher_gen_params),
 	KUNIT_CASE_PARAM(what_the_actor_leaves_is_offered_again,
@@ -293,6 +338,10 @@ static struct kunit_case read_sock_cases[] = {
 			 cipher_gen_params),
 	KUNIT_CASE(reading_goes_on_after_a_key_update),
 	KUNIT_CASE(attached_socket_without_keys_reads_as_tcp),
+#ifdef CONFIG_FAILSLAB
+	KUNIT_CASE_PARAM(memory_that_fails_is_asked_for_again,
+			 cipher_gen_params),
+#endif
 	{}
 };
 

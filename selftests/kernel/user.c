@@ -513,6 +513,7 @@ int user_read_sock(struct socket *sock, struct user_reader *reader)
 
 	lock_sock(sock->sk);
 	ret = READ_ONCE(sock->ops)->read_sock(sock->sk, &desc, actor);
+	reader->desc_error = desc.error;
 	release_sock(sock->sk);
 	return ret;
 }

@@ -186,6 +186,7 @@ void user_give_back(struct user_callbacks *user);
  * @limit: desc->count ends when it has this many bytes
  * @error: what it returns from call number @error_at on, if not 0
  * @error_at: counted from 1
+ * @desc_error: what the last call has left in desc->error
  */
 struct user_reader {
 	u8 *to;
@@ -195,6 +196,7 @@ struct user_reader {
 	size_t limit;
 	int error;
 	unsigned int error_at;
+	int desc_error;
 };
 
 struct user_reader *user_reader(struct kunit *test, size_t room);
