@@ -37,8 +37,9 @@ TEST(without_keys_data_passes_unchanged_ipv4_and_ipv6)
 {
 	int families[] = { AF_INET, AF_INET6 };
 	char buf[16];
-	int i, a, b;
+	int i, a, b, p[2];
 
+	ASSERT_EQ(0, pipe(p));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, tcp_pair(families[i], &a, &b));
 		ASSERT_EQ(0, attach(a));
@@ -46,10 +47,16 @@ TEST(without_keys_data_passes_unchanged_ipv4_and_ipv6)
 		EXPECT_EQ(5, send(a, "hello", 5, 0));
 		EXPECT_EQ(5, recv(b, buf, sizeof(buf), 0));
 		EXPECT_EQ(0, memcmp(buf, "hello", 5));
+		EXPECT_EQ(5, send(a, "pipes", 5, 0));
+		EXPECT_EQ(5, splice(b, NULL, p[1], NULL, 5, 0));
+		EXPECT_EQ(5, read(p[0], buf, sizeof(buf)));
+		EXPECT_EQ(0, memcmp(buf, "pipes", 5));
 		close(a);
 		EXPECT_EQ(0, recv(b, buf, sizeof(buf), 0));
 		close(b);
 	}
+	close(p[0]);
+	close(p[1]);
 }
 
 TEST(socket_in_another_state_is_enotconn)
@@ -448,6 +455,11 @@ TEST(options_tell_how_much_of_a_buffer_they_use)
 	EXPECT_EQ(sizeof(most[0]), len);
 	EXPECT_EQ(16384, most[0]);
 	EXPECT_EQ(7, most[1]);
+	len = sizeof(int);
+	EXPECT_EQ(-1, getsockopt(a, SOL_TLS, TLS_RX_EXPECT_NO_PAD, NULL, &len));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, getsockopt(a, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &buf, NULL));
+	EXPECT_EQ(EFAULT, errno);
 
 	for (len = 0; len < sizeof(int); len++) {
 		socklen_t room = len;

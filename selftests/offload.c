@@ -67,6 +67,7 @@ TEST_WIRE(device_gets_the_connection_when_keys_are_installed)
 	EXPECT_EQ(0, stat_in(n->b, "TlsRxSw"));
 	EXPECT_EQ(1, nic(n->na, "tx_tls_add"));
 	EXPECT_EQ(1, nic(n->nb, "rx_tls_add"));
+	EXPECT_EQ(0, run_in(n->a, "ss -tinH | grep -q 'rxconf: hw txconf: hw'"));
 
 	ASSERT_EQ(300000, transfer(self->a, self->b, 300000, 20000));
 	ASSERT_EQ(100000, transfer(self->b, self->a, 100000, 20000));
