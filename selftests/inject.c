@@ -2,8 +2,9 @@
 /*
  * Every allocation and every copy from or to user space that a call makes
  * fails, one after the other, until a run of the call sees none (fail-nth of
- * the kernel's fault injection). Each time the call says so or has coped, and
- * the socket goes on where it was: nothing is lost, nothing comes twice.
+ * the kernel's fault injection); then all of its allocations at once. Each time
+ * the call says so or has coped, and the socket goes on where it was: nothing
+ * is lost, nothing comes twice.
  *
  * Only a kernel with CONFIG_FAULT_INJECTION_DEBUG_FS can do this.
  */
@@ -17,6 +18,7 @@
 
 #define MOST_SITES	500
 #define LARGEST		70000
+#define ALL		0		/* allocations, for as long as it runs */
 
 /* What one run of a call works on. */
 struct run {
@@ -27,6 +29,7 @@ struct run {
 	size_t total;		/* bytes that b is to receive */
 	size_t done;		/* that a has sent, or b has received */
 	unsigned char *out, *in;
+	bool starved;		/* no allocation of the call succeeded */
 	const char *why;	/* what was wrong after the call */
 };
 
@@ -45,6 +48,7 @@ struct operation {
 };
 
 static int nth_fd = -1;
+static int all_fd = -1;		/* of this task's allocations all fail */
 
 static int put_file(const char *path, const char *text)
 {
@@ -66,12 +70,28 @@ static bool injection(void)
 	int i;
 
 	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
-	if (nth_fd < 0)
+	all_fd = open("/proc/self/make-it-fail", O_RDWR);
+	if (nth_fd < 0 || all_fd < 0)
 		return false;
 	for (i = 0; i < 3; i++) {
 		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose",
 			 quiet[i]);
 		if (put_file(path, "0"))
+			return false;
+		/* Of copies, one at a time fails: a call needs some of them. */
+		if (i == 2)
+			continue;
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/task-filter",
+			 quiet[i]);
+		if (put_file(path, "Y"))
+			return false;
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/times",
+			 quiet[i]);
+		if (put_file(path, "-1"))
+			return false;
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/probability",
+			 quiet[i]);
+		if (put_file(path, "100"))
 			return false;
 	}
 	return !put_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") &&
@@ -105,6 +125,13 @@ static bool disarm(void)
 	return happened;
 }
 
+/* From now on no memory can be had, or again. */
+static void starve(bool on)
+{
+	while (pwrite(all_fd, on ? "1" : "0", 1, 0) != 1)
+		;
+}
+
 static bool wrong(struct run *r, const char *why)
 {
 	r->why = why;
@@ -113,13 +140,21 @@ static bool wrong(struct run *r, const char *why)
 
 /* ---- before: connections of all kinds ---- */
 
+/* How long a call may wait. */
+static void patience(int fd, int ms)
+{
+	struct timeval tv = { .tv_sec = ms / 1000,
+			      .tv_usec = ms % 1000 * 1000 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+}
+
 static void roomy(int fd)
 {
-	struct timeval patience = { .tv_sec = 20 };
 	int size = 1 << 20, one = 1;
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	patience(fd, 20000);
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -187,6 +222,15 @@ static int ready_file(struct run *r)
 	r->file = open("/tmp", O_TMPFILE | O_RDWR, 0600);
 	return ready(r) || r->file < 0 ||
 	       write(r->file, r->out, r->total) != (ssize_t)r->total;
+}
+
+/* As above, and a device may read it when it sends. */
+static int ready_file_that_stays(struct run *r)
+{
+	int one = 1;
+
+	return ready_file(r) || setsockopt(r->a, SOL_TLS, TLS_TX_ZEROCOPY_RO,
+					   &one, sizeof(one));
 }
 
 static int ready_pipe(struct run *r)
@@ -378,6 +422,9 @@ static ssize_t call_close(struct run *r)
 static bool told(struct run *r, ssize_t ret, int err)
 {
 	if (ret >= 0 || err == ENOMEM || err == ENOBUFS || err == EFAULT)
+		return true;
+	/* It has waited for memory. */
+	if (r->starved && err == EAGAIN)
 		return true;
 	return wrong(r, strerror(err));
 }
@@ -592,10 +639,15 @@ static bool check_shut_down(struct run *r, ssize_t ret, int err)
 /* All of it, or an error: never less and then the end. */
 static bool check_closed(struct run *r, ssize_t ret, int err)
 {
-	ssize_t n = recv_all(r->b, r->in, r->done);
+	ssize_t n;
 
+	/* TCP finds no memory for a reset then (tcp_send_active_reset()). */
+	if (r->starved)
+		patience(r->b, 3000);
+	n = recv_all(r->b, r->in, r->done);
 	if (n < 0)
-		return errno == ECONNRESET || wrong(r, strerror(errno));
+		return errno == ECONNRESET || (r->starved && errno == EAGAIN) ||
+		       wrong(r, strerror(errno));
 	if (n != (ssize_t)r->done || memcmp(r->in, r->out, n))
 		return wrong(r, "the stream ends too early");
 	return ends_as_tcp(r);
@@ -621,6 +673,17 @@ static bool one_run(const struct operation *op, uint16_t version,
 	*happened = false;
 	if (op->prepare(r)) {
 		good = wrong(r, "could not be prepared");
+	} else if (n == ALL) {
+		r->starved = true;
+		patience(r->a, 100);
+		patience(r->b, 100);
+		starve(true);
+		ret = op->call(r);
+		err = errno;
+		starve(false);
+		patience(r->a, 20000);
+		patience(r->b, 20000);
+		good = op->check(r, ret, err);
 	} else {
 		arm(n);
 		ret = op->call(r);
@@ -653,6 +716,9 @@ static void all_fail(struct __test_metadata *_metadata,
 	if (!op->copes)
 		EXPECT_LE(1, injected);
 	TH_LOG("%u failures", injected);
+	EXPECT_TRUE(one_run(op, version, ALL, &happened, &r)) {
+		TH_LOG("all fail: %s", r.why);
+	}
 }
 
 FIXTURE(inject)
@@ -684,6 +750,7 @@ FIXTURE_SETUP(inject)
 FIXTURE_TEARDOWN(inject)
 {
 	close(nth_fd);
+	close(all_fd);
 }
 
 #define TEST_FAILS(test, ...)						\
@@ -717,6 +784,15 @@ TEST_F(inject, failures_are_seen)
 		close(fd);
 	}
 	EXPECT_EQ(-1, fd);
+	for (i = 0; i < 20; i++) {
+		starve(true);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		starve(false);
+		EXPECT_EQ(-1, fd);
+	}
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	EXPECT_LE(0, fd);
+	close(fd);
 	close(p[0]);
 	close(p[1]);
 }
@@ -733,6 +809,8 @@ TEST_FAILS(sending_what_belongs_to_an_open_record, ready_more, call_send,
 	   check_sent)
 TEST_FAILS(sending_many_pieces, ready_16k, call_writev, check_sent)
 TEST_FAILS(sending_a_file, ready_file, call_sendfile, check_sent)
+TEST_FAILS(sending_a_file_that_stays, ready_file_that_stays, call_sendfile,
+	   check_sent)
 TEST_FAILS(sending_a_pipe, ready_pipe, call_splice_in, check_spliced)
 TEST_FAILS(sending_a_control_record, ready, call_control, check_control_sent)
 TEST_FAILS(sending_a_control_record_after_an_open_one, ready_more,
