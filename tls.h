@@ -117,6 +117,7 @@ void tls_framing_init(struct tls_framing *f, const struct tls_cipher *cipher,
 		      u16 version, const u8 *info);
 void tls_framing_export(const struct tls_framing *f, u8 *info);
 void tls_framing_advance(struct tls_framing *f);
+void tls_framing_rewind(struct tls_framing *f);
 const u8 *tls_info_key(const struct tls_cipher *cipher, const u8 *info);
 void tls_record_iv(const struct tls_framing *f, const u8 *explicit_nonce,
 		   u8 iv[TLS_MAX_IV_SIZE]);

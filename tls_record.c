@@ -158,6 +158,16 @@ void tls_framing_export(const struct tls_framing *f, u8 *info)
 }
 EXPORT_SYMBOL_IF_KUNIT(tls_framing_export);
 
+static inline void framing_step(struct tls_framing *f, s64 step)
+{
+	f->seq += step;
+	if (has_explicit_nonce(f)) {
+		u8 *counter = f->iv + f->cipher->salt_size;
+
+		put_unaligned_be64(get_unaligned_be64(counter) + step, counter);
+	}
+}
+
 /**
  * tls_framing_advance - go on to the next record
  * @f: framing of one direction
@@ -167,14 +177,23 @@ EXPORT_SYMBOL_IF_KUNIT(tls_framing_export);
  */
 void tls_framing_advance(struct tls_framing *f)
 {
-	f->exhausted = ++f->seq == 0;
-	if (has_explicit_nonce(f)) {
-		u8 *counter = f->iv + f->cipher->salt_size;
-
-		put_unaligned_be64(get_unaligned_be64(counter) + 1, counter);
-	}
+	framing_step(f, 1);
+	f->exhausted = !f->seq;
 }
 EXPORT_SYMBOL_IF_KUNIT(tls_framing_advance);
+
+/**
+ * tls_framing_rewind - back to the record before
+ * @f: framing of the direction that receives
+ *
+ * After tls_framing_advance(), for a record that is decrypted once more.
+ */
+void tls_framing_rewind(struct tls_framing *f)
+{
+	framing_step(f, -1);
+	f->exhausted = false;
+}
+EXPORT_SYMBOL_IF_KUNIT(tls_framing_rewind);
 
 /**
  * tls_record_iv - the nonce of the current record, as the AEAD wants it

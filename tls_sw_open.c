@@ -382,7 +382,6 @@ static void rx_add(struct sock *sk, struct tls_sw_rx *rx, struct sk_buff *skb)
  * @offset: where in that page
  * @len: bytes of text
  * @type: their content type
- * @before: how the record was framed
  *
  * The room is not taken from the page yet: whoever goes on with the text copies
  * it before anything else, or takes a reference and moves the page's offset.
@@ -392,7 +391,6 @@ struct rx_small {
 	unsigned int offset;
 	unsigned int len;
 	u8 type;
-	struct tls_framing before;
 };
 
 static const u8 *small_text(const struct rx_small *small)
@@ -428,7 +426,6 @@ static int small_open(struct sock *sk, struct tls_sw_rx *rx,
 	small->offset = ALIGN(frag->offset, TLS_TEXT_ALIGN);
 	small->len = rec->text_len;
 	small->type = rec->type;
-	small->before = rx->key->framing;
 	tls_sg_clear(dst, ARRAY_SIZE(dst));
 	/* It may be a single page, also if more was asked for. */
 	BUILD_BUG_ON(TLS_SMALL_RECORD > PAGE_SIZE);
@@ -491,7 +488,7 @@ static int small_keep(struct sock *sk, struct tls_sw_rx *rx,
 	if (small->len || small->type != TLS_RECORD_TYPE_DATA) {
 		skb = small_buffer(sk, small);
 		if (!skb) {
-			rx->key->framing = small->before;
+			tls_framing_rewind(&rx->key->framing);
 			return -ENOMEM;
 		}
 	}
@@ -780,15 +777,13 @@ ssize_t tls_rx_take_direct(struct sock *sk, struct tls_sw_rx *rx,
 	}
 
 	if (got == len) {
-		struct tls_framing before = *f;
-
 		if (f->tail)
 			sg_set_buf(&dst[1 + n], &rx->tail, 1);
 		err = rx_open(sk, rx, rec, dst, n + f->tail);
 		if (!err) {
 			predicted = rx_predicted(sk, rx, rec);
 			if (!predicted)
-				rx->key->framing = before;
+				tls_framing_rewind(&rx->key->framing);
 		}
 	}
 	if (iov_iter_extract_will_pin(to))

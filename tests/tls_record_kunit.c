@@ -188,6 +188,29 @@ static void sequence_number_does_not_wrap(struct kunit *test)
 	}
 }
 
+static void record_that_is_decrypted_again_has_its_number_again(struct kunit *test)
+{
+	static const u64 numbers[] = { 0, 1, 0xff, 0xffffffff, U64_MAX };
+	struct case_framing c = {};
+	int i;
+
+	while (next_framing(&c)) {
+		for (i = 0; i < ARRAY_SIZE(numbers); i++) {
+			struct tls_framing before;
+
+			c.f.seq = numbers[i];
+			if (explicit_in(&c.f))
+				put_unaligned_be64(numbers[i], c.f.iv +
+						   c.f.cipher->salt_size);
+			memcpy(&before, &c.f, sizeof(before));
+			tls_framing_advance(&c.f);
+			KUNIT_EXPECT_NE(test, c.f.seq, before.seq);
+			tls_framing_rewind(&c.f);
+			KUNIT_EXPECT_MEMEQ(test, &c.f, &before, sizeof(before));
+		}
+	}
+}
+
 static void additional_data_follows_the_rfc_of_each_version(struct kunit *test)
 {
 	struct case_framing c = {};
@@ -436,6 +459,7 @@ static struct kunit_case tls_record_cases[] = {
 	KUNIT_CASE(nonce_follows_the_rfc_of_each_cipher),
 	KUNIT_CASE(nonce_never_repeats_while_sending),
 	KUNIT_CASE(sequence_number_does_not_wrap),
+	KUNIT_CASE(record_that_is_decrypted_again_has_its_number_again),
 	KUNIT_CASE(additional_data_follows_the_rfc_of_each_version),
 	KUNIT_CASE(header_of_every_length_is_parsed_back),
 	KUNIT_CASE(header_of_every_length_is_judged),
