@@ -639,6 +639,9 @@ TEST_F_TIMEOUT(stream, both_ways_at_once_arrives_whole, LONG_PATIENCE)
 	int i, status;
 
 	ASSERT_EQ(0, knob(n->nb, "tx_fallback", "1"));
+	/* Each of the three ways to be told a place again. */
+	ASSERT_EQ(0, knob(n->na, "rx_resync",
+			  variant->version == TLS_1_2_VERSION ? "0" : "1"));
 	ASSERT_EQ(0, knob(n->nb, "rx_resync", "2"));
 	ASSERT_EQ(0, join(n, &self->a, &self->b));
 	ASSERT_EQ(0, attach_both(self->a, self->b));
