@@ -314,19 +314,21 @@ TEST_F(garbage, sending_goes_on_after_the_peer_sent_garbage)
 
 TEST(record_without_a_content_type_is_ebadmsg)
 {
-	static unsigned char rec[40000], zeros[2000];
-	size_t n;
+	static unsigned char rec[40000], zeros[9000];
+	size_t len, n;
 	int a, b;
 
 	/* TLS 1.3: the inner plaintext is nothing but padding. */
-	ASSERT_EQ(0, raw_pair(TLS_1_3_VERSION, TLS_CIPHER_AES_GCM_128, &a,
-			      &b));
-	n = make_record(rec, TLS_1_3_VERSION, 0, 0, zeros, sizeof(zeros), 100);
-	ASSERT_LT(0, n);
-	ASSERT_EQ(n, send(a, rec, n, 0));
-	EXPECT_REFUSED(b, EBADMSG);
-	close(a);
-	close(b);
+	for (len = 1; len <= sizeof(zeros); len = len * 3 + 1) {
+		ASSERT_EQ(0, raw_pair(TLS_1_3_VERSION, TLS_CIPHER_AES_GCM_128,
+				      &a, &b));
+		n = make_record(rec, TLS_1_3_VERSION, 0, 0, zeros, len, 100);
+		ASSERT_LT(0, n);
+		ASSERT_EQ(n, send(a, rec, n, 0));
+		EXPECT_REFUSED(b, EBADMSG);
+		close(a);
+		close(b);
+	}
 }
 
 TEST(ciphertext_taken_by_another_reader_is_no_harm)
