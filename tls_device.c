@@ -163,15 +163,13 @@ static void tie_free(struct work_struct *work)
 	struct tls_device_tx *tx = d->tx;
 	struct net_device *netdev;
 
+	/* Receiving was taken back before: tls_device_rx_stop(). */
 	down_read(&tls_device_lock);
 	netdev = tls_device_netdev(ctx);
 	if (netdev) {
 		if (tx && tx->added)
 			netdev->tlsdev_ops->tls_dev_del(netdev, ctx,
 							TLS_OFFLOAD_CTX_DIR_TX);
-		if (d->rx && d->rx->added)
-			netdev->tlsdev_ops->tls_dev_del(netdev, ctx,
-							TLS_OFFLOAD_CTX_DIR_RX);
 		dev_put(netdev);
 	}
 	up_read(&tls_device_lock);
