@@ -771,11 +771,14 @@ TEST_WIRE(what_was_sent_before_the_keys_passes_unchanged)
 TEST_WIRE(every_segment_can_be_retransmitted)
 {
 	struct net *n = &self->n;
+	int i;
 
 	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
 	ASSERT_EQ(0, run_in(n->a, "tc qdisc add dev %s root netem loss 10%%",
 			    n->na));
-	ASSERT_EQ(400000, transfer(self->a, self->b, 400000, 9000));
+	/* Few segments may carry all of it, and none of them be lost. */
+	for (i = 0; i < 50 && !nic(n->na, "tx_tls_rebuilt"); i++)
+		ASSERT_EQ(400000, transfer(self->a, self->b, 400000, 9000));
 	EXPECT_LE(1, nic(n->na, "tx_tls_rebuilt"));
 	EXPECT_EQ(0, nic(n->na, "tx_tls_fallback"));
 	EXPECT_EQ(0, nic(n->na, "watch_hits"));
@@ -786,12 +789,15 @@ TEST_WIRE(every_segment_can_be_retransmitted)
 TEST_WIRE(a_segment_that_the_device_cannot_do_is_encrypted_in_software)
 {
 	struct net *n = &self->n;
+	int i;
 
 	ASSERT_EQ(0, knob(n->na, "tx_fallback", "1"));
 	ASSERT_EQ(0, tls_join(n, &self->a, &self->b));
 	ASSERT_EQ(0, run_in(n->a, "tc qdisc add dev %s root netem loss 10%%",
 			    n->na));
-	ASSERT_EQ(400000, transfer(self->a, self->b, 400000, 9000));
+	/* Few segments may carry all of it, and none of them be lost. */
+	for (i = 0; i < 50 && !nic(n->na, "tx_tls_fallback"); i++)
+		ASSERT_EQ(400000, transfer(self->a, self->b, 400000, 9000));
 	EXPECT_LE(1, nic(n->na, "tx_tls_fallback"));
 	EXPECT_EQ(0, nic(n->na, "tx_tls_rebuilt"));
 	EXPECT_EQ(0, nic(n->na, "watch_hits"));
