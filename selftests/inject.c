@@ -61,45 +61,35 @@ static int put_file(const char *path, const char *text)
 	return ret;
 }
 
+static int set_fault(const char *fault, const char *knob, const char *value)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", fault, knob);
+	return put_file(path, value);
+}
+
 /* Can failures be injected? */
 static bool injection(void)
 {
-	static const char * const quiet[] = { "failslab", "fail_page_alloc",
-					      "fail_usercopy" };
-	char path[80];
+	static const char * const memory[] = { "failslab", "fail_page_alloc" };
 	int i;
 
 	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
 	all_fd = open("/proc/self/make-it-fail", O_RDWR);
 	if (nth_fd < 0 || all_fd < 0)
 		return false;
-	for (i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose",
-			 quiet[i]);
-		if (put_file(path, "0"))
+	for (i = 0; i < 2; i++)
+		if (set_fault(memory[i], "verbose", "0") ||
+		    set_fault(memory[i], "ignore-gfp-wait", "N") ||
+		    set_fault(memory[i], "task-filter", "Y") ||
+		    set_fault(memory[i], "times", "-1") ||
+		    set_fault(memory[i], "probability", "100"))
 			return false;
-		/* Of copies, one at a time fails: a call needs some of them. */
-		if (i == 2)
-			continue;
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/task-filter",
-			 quiet[i]);
-		if (put_file(path, "Y"))
-			return false;
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/times",
-			 quiet[i]);
-		if (put_file(path, "-1"))
-			return false;
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/probability",
-			 quiet[i]);
-		if (put_file(path, "100"))
-			return false;
-	}
-	return !put_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") &&
-	       !put_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait",
-			 "N") &&
-	       !put_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem",
-			 "N") &&
-	       !put_file("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	/* Of copies, one at a time fails: a call needs some of them. */
+	return !set_fault("fail_usercopy", "verbose", "0") &&
+	       !set_fault("fail_page_alloc", "ignore-gfp-highmem", "N") &&
+	       !set_fault("fail_page_alloc", "min-order", "0");
 }
 
 static void arm(unsigned int n)
@@ -655,6 +645,29 @@ static bool check_closed(struct run *r, ssize_t ret, int err)
 
 /* ---- one after the other ---- */
 
+static void begin(struct run *r, unsigned int n)
+{
+	r->starved = n == ALL;
+	if (!r->starved) {
+		arm(n);
+		return;
+	}
+	patience(r->a, 100);
+	patience(r->b, 100);
+	starve(true);
+}
+
+/* Has what was to fail failed? */
+static bool end(struct run *r)
+{
+	if (!r->starved)
+		return disarm();
+	starve(false);
+	patience(r->a, 20000);
+	patience(r->b, 20000);
+	return true;
+}
+
 static bool one_run(const struct operation *op, uint16_t version,
 		    unsigned int n, bool *happened, struct run *r)
 {
@@ -673,22 +686,11 @@ static bool one_run(const struct operation *op, uint16_t version,
 	*happened = false;
 	if (op->prepare(r)) {
 		good = wrong(r, "could not be prepared");
-	} else if (n == ALL) {
-		r->starved = true;
-		patience(r->a, 100);
-		patience(r->b, 100);
-		starve(true);
-		ret = op->call(r);
-		err = errno;
-		starve(false);
-		patience(r->a, 20000);
-		patience(r->b, 20000);
-		good = op->check(r, ret, err);
 	} else {
-		arm(n);
+		begin(r, n);
 		ret = op->call(r);
 		err = errno;
-		*happened = disarm();
+		*happened = end(r);
 		good = op->check(r, ret, err);
 	}
 	close(r->a);
